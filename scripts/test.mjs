@@ -52,8 +52,8 @@ function failuresIn(output) {
 const TEST_MS_MAX = 120_000;
 
 const ALONE = "tests/process/alone";
-/** One more than what computes keeps the cores busy while some wait; more than a few only take memory. */
-const WORKERS = Math.min(8, availableParallelism() + 1);
+/** Two more than what computes keep the cores busy, for files wait for half of their time; more than a few only take memory. */
+const WORKERS = Math.min(8, availableParallelism() + 2);
 /** What each file took last time, by which the longest begin first: else the last one runs on when all others are done. */
 const TIMINGS = join(ROOT, "dist", "test-timings.json");
 

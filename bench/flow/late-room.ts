@@ -39,7 +39,7 @@ function measure(targets: number, waiters: number): Record<string, number> {
   };
   const ask = (): void => {
     const promptTokens = Math.ceil(prng.exponential(8000));
-    const wanted = { priority: 1, wantedMs: Infinity, homes: [], homesMs: 0, leastTokens: 0 };
+    const wanted = { priority: 1, wantedMs: Infinity, homes: [], homesMs: 0, leastTokens: 0, slackMs: 0 };
     room.offer({ promptTokens, cameMs: nowMs, ...wanted }, nowMs);
   };
   for (let target = 0; target < targets; target += 1) occupy(target, 1e9);

@@ -7,8 +7,9 @@
  *
  * Words of who asks, about requests by numbers of its own:
  *
- *     ask        1, id, model (6), digest (6), tokens, priority (1), flags (1: 1 = its answer comes whole), age and time
- *                until it is wanted (tenths of ms, the latter plus one, 0: no matter), tenant (6), weight (float), homes
+ *     ask        1, id, model (6), digest (6), tokens, priority (1), flags (1: 1 = its answer comes whole, 2 = it is of a
+ *                session), age and time until it is wanted (tenths of ms, the latter plus one, 0: no matter), tenant (6),
+ *                weight (float), of the session place (6) and slack (tenths of ms), homes
  *     homes      2, id, homes: count (1), then place (6) and tokens of each
  *     over       3, id                it waits no more, or ended without a first token
  *     answered   4, id, ago           its first token came so long ago (tenths of ms)
@@ -39,6 +40,7 @@ const WEIGHT_MAX = 1e6;
 const TENTHS_MAX = 2 ** 32 - 2;
 const DECIDES = 1;
 const SILENT = 1;
+const SESSION = 2;
 const KINDS = 3;
 
 export const WORD = { ask: 1, homes: 2, over: 3, answered: 4, unreached: 5, bound: 6, declined: 7, crowd: 8 } as const;
@@ -61,6 +63,8 @@ export interface DeskFigures {
   readonly tenant: number;
   readonly weight: number;
   readonly isSilent: boolean;
+  /** Where its session is; null: it is of none. */
+  readonly session: { readonly place: number; readonly slackMs: number } | null;
   readonly homes: readonly PlaceHome[];
 }
 
@@ -150,11 +154,15 @@ function writeAsk(writer: ByteWriter, ask: DeskAsk): void {
   writer.fixed48(ask.digest);
   writer.varint(Math.min(TOKENS_MAX, Math.max(1, Math.trunc(ask.tokens))));
   writer.byte(Math.min(PRIORITY_MAX, ask.priority));
-  writer.byte(ask.isSilent ? SILENT : 0);
+  writer.byte((ask.isSilent ? SILENT : 0) | (ask.session === null ? 0 : SESSION));
   writer.varint(tenths(ask.ageMs));
   writer.varint(ask.wantedInMs === Infinity ? 0 : 1 + tenths(ask.wantedInMs));
   writer.fixed48(ask.tenant);
   writer.float(Math.min(WEIGHT_MAX, ask.weight));
+  if (ask.session !== null) {
+    writer.fixed48(ask.session.place);
+    writer.varint(tenths(ask.session.slackMs));
+  }
   writeHomes(writer, ask.homes);
 }
 
@@ -232,11 +240,13 @@ function readAsk(): DeskAsk | undefined {
   const [id, model, digest, tokens] = [reader.varint(), reader.fixed48(), reader.fixed48(), reader.varint()];
   const [priority, flags, age, wanted] = [reader.byte(), reader.byte(), reader.varint(), reader.varint()];
   const [tenant, weight] = [reader.fixed48(), reader.float()];
+  const isOfSession = (flags & SESSION) !== 0;
+  const session = isOfSession ? { place: reader.fixed48(), slackMs: reader.varint() / 10 } : null;
   const homes = readHomes();
-  if (homes === undefined || tokens < 1 || tokens > TOKENS_MAX || flags > SILENT) return undefined;
+  if (homes === undefined || tokens < 1 || tokens > TOKENS_MAX || flags > (SILENT | SESSION)) return undefined;
   if (!(weight > 0 && weight <= WEIGHT_MAX)) return undefined;
   const wantedInMs = wanted === 0 ? Infinity : (wanted - 1) / 10;
-  const isSilent = flags === SILENT;
+  const isSilent = (flags & SILENT) !== 0;
   return {
     word: WORD.ask,
     id,
@@ -249,6 +259,7 @@ function readAsk(): DeskAsk | undefined {
     tenant,
     weight,
     isSilent,
+    session,
     homes,
   };
 }

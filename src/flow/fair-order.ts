@@ -27,6 +27,12 @@ export interface PromptPrefix {
   readonly tokensLess: number;
 }
 
+/** Where the other requests of a request's session are, and by how much that may be behind others for it to go there. */
+export interface SessionHome {
+  readonly row: number;
+  readonly slackMs: number;
+}
+
 /**
  * A request as the queue sees it: one object for each request in progress, made once and used again for the next.
  * Its owner fills it in before it is offered, and does not change it while it waits.
@@ -52,6 +58,8 @@ export class Waiter<T> implements HeapItem {
   isSilent = false;
   /** The blocks of its prompt, by which it is looked up who has them cached; null: it has none. */
   prefix: PromptPrefix | null = null;
+  /** null: it is of none. */
+  session: SessionHome | null = null;
   /** Tokens a second that its targets take at least, as far as is known; 0: nothing is. */
   perSecondMin = 0;
   /** Its number at the desk that binds it; 0: it is not there. */

@@ -14,10 +14,10 @@
  * as long as those that come are on average (a `loadMs` for each `usualTokens`), whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
  * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
- * work and price: the request waits for its prefix's home, and others go first. Where that would answer within `homeShare`
- * of the time that the request has, its price is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home
- * if somebody else goes where it could have gone. If nobody does, the open target would idle, and such a request is bound
- * by the first of the two rules.
+ * work and price: the request waits for its prefix's home, and others go first. All but the home of a request's session count
+ * as farther away by the session's slack. Where that would answer within `homeShare` of the time that the request has, its price
+ * is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home if somebody else goes where it could have gone.
+ * If nobody does, the open target would idle, and such a request is bound by the first of the two rules.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
@@ -38,10 +38,12 @@ import { assert } from "../base/assert.ts";
 import type { LateConfig } from "./late-settings.ts";
 import { TenantDebts } from "./tenant-debts.ts";
 
-/** Where more of a prompt is cached than elsewhere. */
+/** Where more of a prompt is cached than elsewhere, or its session is. */
 export interface Home {
   readonly target: number;
   readonly tokens: number;
+  /** It is the session's: others count as if they were so much farther away. */
+  readonly slackMs?: number;
 }
 
 /** What is known of a target's own work for us; a TargetPace knows it. */
@@ -83,10 +85,11 @@ export interface LateWaiter {
   /** Whose it is, among whom room is shared, and that one's part: 1 is usual. */
   readonly tenant?: string;
   readonly weight?: number;
-  /** The room's own: where its prefix is, and what is left of it at the best of these. */
+  /** The room's own: where its prefix is, and what is left of it at the best of these; and the slack of its session. */
   homes: readonly Home[];
   homesMs: number;
   leastTokens: number;
+  slackMs: number;
 }
 
 export interface Binding<W> {
@@ -246,7 +249,12 @@ export class LateRoom<W extends LateWaiter> {
     waiter.homes = this.#homesOf(waiter);
     waiter.homesMs = nowMs;
     let most = 0;
-    for (const { tokens } of waiter.homes) most = Math.max(most, tokens);
+    let slack = 0;
+    for (const { tokens, slackMs = 0 } of waiter.homes) {
+      most = Math.max(most, tokens);
+      slack = Math.max(slack, slackMs);
+    }
+    waiter.slackMs = slack;
     waiter.leastTokens = Math.max(1, waiter.promptTokens - most);
   }
 
@@ -352,12 +360,13 @@ export class LateRoom<W extends LateWaiter> {
     const first = this.#first;
     const soonest = this.#soonest;
     let leastWork = promptTokens * this.#msPerToken[first]!;
-    let busyMs = soonest < 0 ? Infinity : this.#waitMs[soonest]! + this.#workMs(promptTokens, soonest);
-    for (const { target, tokens } of homes) {
+    let busyMs = soonest < 0 ? Infinity : this.#waitMs[soonest]! + this.#workMs(promptTokens, soonest) + waiter.slackMs;
+    for (const { target, tokens, slackMs = 0 } of homes) {
       if (this.#state[target] === FULL) continue;
       const work = this.#workMs(promptTokens - tokens, target);
       if (work < leastWork) leastWork = work;
-      if (this.#state[target] === BUSY) busyMs = Math.min(busyMs, this.#waitMs[target]! + work);
+      if (this.#state[target] !== BUSY) continue;
+      busyMs = Math.min(busyMs, this.#waitMs[target]! + work + waiter.slackMs - slackMs);
     }
     for (const { target, tokens } of homes) {
       if (this.#state[target] === OPEN) {
@@ -397,15 +406,20 @@ export class LateRoom<W extends LateWaiter> {
     const answered = this.#waitMs[target]! + work;
     const debt = this.#debtMs(waiter, this.#msPerToken[target]!);
     const rank = this.#rankOf(waiter, answered, debt, nowMs);
+    const away = waiter.slackMs === 0 ? 0 : awayMs(waiter, target);
     if (rank % RANKS !== RANK.overdue) {
-      if (answered + price > busyMs) return;
-      if (this.#keeps && answered + tooMuch * this.#homeCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) {
+      if (answered + away + price > busyMs) return;
+      if (
+        this.#keeps &&
+        answered + away + tooMuch * this.#homeCrowd > busyMs &&
+        nowMs + busyMs <= this.#homeByMs(waiter)
+      ) {
         this.#hasKept = true;
         return;
       }
       if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
     }
-    const value = this.#valueOf(waiter, rank, work + price + debt + this.#loadMs[target]!, nowMs);
+    const value = this.#valueOf(waiter, rank, work + away + price + debt + this.#loadMs[target]!, nowMs);
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;
     this.#rank = rank;
     this.#value = value;
@@ -435,6 +449,12 @@ export class LateRoom<W extends LateWaiter> {
     if (kind === RANK.overdue) return cameMs;
     return dearMs - (nowMs - cameMs) * (kind === RANK.late ? lateAgeWeight : ageWeight);
   }
+}
+
+/** How much farther away the target counts as, since the request's session is elsewhere. */
+function awayMs({ homes, slackMs }: LateWaiter, target: number): number {
+  for (const home of homes) if (home.target === target) return slackMs - (home.slackMs ?? 0);
+  return slackMs;
 }
 
 /** Of its prompt, what the target must compute. */

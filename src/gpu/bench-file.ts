@@ -5,6 +5,7 @@
  * that can't be read whole is put aside when the next one is written, for it may be of a newer release, or have been
  * edited.
  */
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../base/errors.ts";
@@ -103,6 +104,15 @@ export async function keepBenchRecords(dataDir: string, fresh: ReadonlyMap<strin
   }
 }
 
+/** Two may be put aside within a millisecond. */
+function unusedAside(dataDir: string): string {
+  const name = `gpu-bench.unread-${new Date().toISOString().replaceAll(":", "")}`;
+  for (let count = 1; ; count += 1) {
+    const path = join(dataDir, `${name}${count === 1 ? "" : `-${count}`}.json`);
+    if (!existsSync(path)) return path;
+  }
+}
+
 async function put(dataDir: string, fresh: ReadonlyMap<string, BenchRecord>): Promise<KeptRecords> {
   const { gpus, fault } = await readBenchRecords(dataDir);
   const path = benchPath(dataDir);
@@ -115,7 +125,7 @@ async function put(dataDir: string, fresh: ReadonlyMap<string, BenchRecord>): Pr
     else all.set(uuid, record);
   }
   const draft = join(dataDir, `.gpu-bench-${process.pid}.json`);
-  const asidePath = join(dataDir, `gpu-bench.unread-${new Date().toISOString().replaceAll(":", "")}.json`);
+  const asidePath = unusedAside(dataDir);
   try {
     const whole = { version: VERSION, gpus: Object.fromEntries(all) };
     await writeFile(draft, `${JSON.stringify(whole, null, 2)}\n`, { mode: 0o600 });

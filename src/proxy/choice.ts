@@ -201,7 +201,7 @@ function isHeldBack({ late, dispatch }: WorkerContext, model: number, row: numbe
   return dispatch.waiting > 0 && dispatch.flow(model).queue.requests > 0;
 }
 
-/** Lets it wait, for the desk where its model is bound late; or answers after how many seconds it may come again. */
+/** Lets it wait, whose choice has just been made in vain: for the desk where its model is bound late; or answers after how many seconds it may come again. */
 export function waitIn(
   context: WorkerContext,
   flow: ModelFlow,
@@ -212,6 +212,7 @@ export function waitIn(
   waiter.priority = priority;
   waiter.cameMs = cameMs;
   waiter.wantedMs = cameMs + firstTokenMs;
+  waiter.session = context.strategies.homeOfSession(context.pick);
   waiter.perSecondMin = heldPerSecond(context, flow.model);
   return context.dispatch.wait(flow, waiter, isBoundLate(context, flow.model));
 }

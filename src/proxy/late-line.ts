@@ -245,8 +245,8 @@ function askOf<F extends { readonly model: number }>(
   { flow, waiter, before }: Asked<F>,
   now: number,
 ): LateAsk {
-  const { tokens, priority, tenant, weight, isSilent, prefix, cameMs, wantedMs } = waiter;
+  const { tokens, priority, tenant, weight, isSilent, prefix, session, cameMs, wantedMs } = waiter;
   const { model } = flow;
-  const ageMs = Math.max(0, now - cameMs);
-  return { id, before, model, tokens, priority, ageMs, wantedInMs: wantedMs - now, tenant, weight, isSilent, prefix };
+  const [ageMs, wantedInMs] = [Math.max(0, now - cameMs), wantedMs - now];
+  return { id, before, model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent, prefix, session };
 }

@@ -100,7 +100,13 @@ export class LateMesh implements DeskHost<Held> {
   figures(held: Held, nowMs: number): DeskFigures {
     const { promptTokens: tokens, priority, cameMs, wantedMs, tenant, weight, isSilent } = held;
     const [ageMs, wantedInMs, homes] = [nowMs - cameMs, wantedMs - nowMs, this.homes(held)];
-    return { tokens, priority, ageMs, wantedInMs, tenant: Number(tenant), weight, isSilent, homes };
+    const session = this.#sessionOf(held);
+    return { tokens, priority, ageMs, wantedInMs, tenant: Number(tenant), weight, isSilent, session, homes };
+  }
+
+  #sessionOf({ session }: Held): DeskFigures["session"] {
+    const place = session === null ? -1 : this.#keys.key(session.row);
+    return session === null || place < 0 ? null : { place, slackMs: session.slackMs };
   }
 
   homes(held: Held): readonly PlaceHome[] {
@@ -130,7 +136,10 @@ export class LateMesh implements DeskHost<Held> {
   }
 
   came(key: number, figures: DeskFigures, nowMs: number): Held {
-    const guest = Held.guest(this.#keys.model(key), figures, nowMs);
+    const model = this.#keys.model(key);
+    const { session } = figures;
+    const row = session === null ? -1 : this.#keys.row(model, session.place);
+    const guest = Held.guest(model, figures, session === null || row < 0 ? null : { ...session, row }, nowMs);
     guest.told = this.#rowsOf(guest, figures.homes);
     this.#desk.offer(guest, nowMs);
     return guest;

@@ -1,6 +1,6 @@
 /** The requests of one model that are bound late, and the rows that they may go to, as the room knows them: by number. */
 import { assert } from "../base/assert.ts";
-import type { PromptPrefix } from "../flow/fair-order.ts";
+import type { PromptPrefix, SessionHome } from "../flow/fair-order.ts";
 import { keyOf } from "../base/key.ts";
 import type { DeskFigures } from "../flow/desk-words.ts";
 import { type Home, LateRoom, type LateTargets, type LateWaiter } from "../flow/late-room.ts";
@@ -30,16 +30,18 @@ export class Held implements LateWaiter {
   readonly weight: number;
   readonly isSilent: boolean;
   readonly prefix: LateAsk["prefix"];
+  readonly session: SessionHome | null;
   /** Rows that have most of its prompt cached, as another router says where it is that one's. */
   told: readonly PrefixHome[] = [];
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
+  slackMs = 0;
   /** Where it is bound to; null: it waits. */
   at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
 
   private constructor(
-    of: Pick<Held, "worker" | "id" | "model" | "tenant" | "prefix">,
+    of: Pick<Held, "worker" | "id" | "model" | "tenant" | "prefix" | "session">,
     figures: Figures,
     nowMs: number,
   ) {
@@ -48,6 +50,7 @@ export class Held implements LateWaiter {
     this.model = of.model;
     this.tenant = of.tenant;
     this.prefix = of.prefix;
+    this.session = of.session;
     this.promptTokens = figures.tokens;
     this.priority = figures.priority;
     this.cameMs = nowMs - figures.ageMs;
@@ -57,14 +60,15 @@ export class Held implements LateWaiter {
   }
 
   static of(worker: number, ask: LateAsk, ageMs: number, nowMs: number): Held {
-    const { id, model, prefix } = ask;
+    const { id, model, prefix, session } = ask;
     const tenant = ask.tenant === "" ? "" : String(keyOf(ask.tenant));
-    return new Held({ worker, id, model, tenant, prefix }, { ...ask, ageMs }, nowMs);
+    return new Held({ worker, id, model, tenant, prefix, session }, { ...ask, ageMs }, nowMs);
   }
 
-  static guest(model: number, figures: DeskFigures, nowMs: number): Held {
+  /** `session`: by this router's rows. */
+  static guest(model: number, figures: DeskFigures, session: SessionHome | null, nowMs: number): Held {
     const tenant = figures.tenant === 0 ? "" : String(figures.tenant);
-    return new Held({ worker: GUEST, id: 0, model, tenant, prefix: null }, figures, nowMs);
+    return new Held({ worker: GUEST, id: 0, model, tenant, prefix: null, session }, figures, nowMs);
   }
 
   get isGuest(): boolean {
@@ -72,7 +76,7 @@ export class Held implements LateWaiter {
   }
 }
 
-type Figures = Omit<DeskFigures, "tenant" | "homes">;
+type Figures = Omit<DeskFigures, "tenant" | "homes" | "session">;
 
 const NO_HOMES: readonly Home[] = [];
 
@@ -188,13 +192,22 @@ export class ModelRoom implements LateTargets {
   }
 
   #homesOf(held: Held): readonly Home[] {
-    const { promptTokens } = held;
+    const { promptTokens, session } = held;
     const cached = this.cached(held);
-    if (cached.length === 0) return NO_HOMES;
-    return cached.flatMap(({ row, tokens }) => {
+    if (cached.length === 0 && session === null) return NO_HOMES;
+    const homes: Home[] = [];
+    for (const { row, tokens } of cached) {
       const target = this.#placeOf.get(row);
-      return target === undefined ? [] : [{ target, tokens: Math.min(promptTokens - 1, Math.trunc(tokens)) }];
-    });
+      if (target !== undefined) homes.push({ target, tokens: Math.min(promptTokens - 1, Math.trunc(tokens)) });
+    }
+    return session === null ? homes : this.#withSession(homes, session);
+  }
+
+  #withSession(homes: Home[], { row, slackMs }: SessionHome): Home[] {
+    const target = this.#placeOf.get(row);
+    if (target === undefined) return homes;
+    const tokens = homes.find((home) => home.target === target)?.tokens ?? 0;
+    return [...homes.filter((home) => home.target !== target), { target, tokens, slackMs }];
   }
 }
 

@@ -1,6 +1,6 @@
 /** What workers tell the late desk, and what it answers: numbers of requests are each worker's own. */
 
-import type { PromptPrefix } from "../flow/fair-order.ts";
+import type { PromptPrefix, SessionHome } from "../flow/fair-order.ts";
 import type { BindingKind } from "../flow/late-room.ts";
 
 /** A request that is held. Times are relative, since clocks of threads begin at different moments. */
@@ -22,6 +22,7 @@ export interface LateAsk {
   readonly isSilent: boolean;
   /** By which the desk looks up, as long as it waits, who has its prompt cached. */
   readonly prefix: PromptPrefix | null;
+  readonly session: SessionHome | null;
 }
 
 /** What happened in a worker in one turn of its loop, of all its requests. */

@@ -35,15 +35,9 @@ function mixed(hash: number): number {
   return (bits ^ (bits >>> 16)) >>> 0;
 }
 
-/** The row for the request's session: `picked`, or the session's own; then the answer in `pick` is of that one. */
-export function rowOfSession(
-  table: ScoreTable,
-  routes: Routes,
-  pick: PickRequest,
-  picked: number,
-  { slackMs = SLACK_MS }: Sessions,
-): number {
-  let home = picked;
+/** The row of the request's session, of those that it may go to now; `otherwise`: there is none. */
+export function homeOfSession(table: ScoreTable, routes: Routes, pick: PickRequest, otherwise: number): number {
+  let home = otherwise;
   let rank = -Infinity;
   for (const row of routes.rowsOf(pick.model)) {
     const target = routes.target(row);
@@ -53,6 +47,18 @@ export function rowOfSession(
     rank = of;
     home = row;
   }
+  return home;
+}
+
+/** The row for the request's session: `picked`, or the session's own; then the answer in `pick` is of that one. */
+export function rowOfSession(
+  table: ScoreTable,
+  routes: Routes,
+  pick: PickRequest,
+  picked: number,
+  { slackMs = SLACK_MS }: Sessions,
+): number {
+  const home = homeOfSession(table, routes, pick, picked);
   if (home === picked) return picked;
   const cachedTokens = pick.prefix?.tokensOf(home) ?? 0;
   const { missWeight, promptTokens } = pick;

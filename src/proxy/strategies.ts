@@ -6,9 +6,10 @@
  * What a model goes by is worked out once, until policies, settings or routes change; a strategy that stays the same keeps
  * what it remembers.
  */
+import type { SessionHome } from "../flow/fair-order.ts";
 import { type ArrivalStrategy, arrivalStrategy, strategyNamed } from "../score/strategies.ts";
 import { type Choosing, ModelStrategy } from "../score/model-strategy.ts";
-import type { Picker, PickRequest } from "../score/pick.ts";
+import { NO_TARGET, type Picker, type PickRequest } from "../score/pick.ts";
 import { RowSides } from "../score/row-sides.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { BalanceSpec } from "../policy/spec.ts";
@@ -18,7 +19,7 @@ import type { Enforcement } from "./enforcement.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
 import type { Routes } from "./routes.ts";
-import { rowOfSession } from "./sessions.ts";
+import { homeOfSession, rowOfSession, SLACK_MS } from "./sessions.ts";
 import { drawRevision } from "./splits.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { isModule } from "./strategy-module.ts";
@@ -132,6 +133,14 @@ export class Strategies {
     const { session } = this.#wayOf(pick.model).policy ?? {};
     if (session === undefined) return picked;
     return rowOfSession(this.#options.table, this.#options.routes, pick, picked, session);
+  }
+
+  /** Where a request that is held would rather go, for its session; null: it is of none. */
+  homeOfSession(pick: PickRequest): SessionHome | null {
+    const { session } = this.#wayOf(pick.model).policy ?? {};
+    if (session === undefined || pick.session === 0) return null;
+    const row = homeOfSession(this.#options.table, this.#options.routes, pick, NO_TARGET);
+    return row === NO_TARGET ? null : { row, slackMs: session.slackMs ?? SLACK_MS };
   }
 
   /** The number under which the request's targets are: the model's own, or that of a revision that was drawn for it. */

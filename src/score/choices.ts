@@ -1,16 +1,21 @@
 /** Ways to take one of several targets that strategies share. */
 import type { Prng } from "../base/prng.ts";
+import type { May } from "./expected-seconds.ts";
 import type { TargetView } from "./view.ts";
 
-/** The one with the least of `view.costs`, which whoever asks has filled in; of equals one is drawn. */
-export function leastCost(view: TargetView, prng: Prng): number {
-  const { count, routable, costs } = view;
+/**
+ * The one with the least of `view.costs`, which whoever asks has filled in; of equals one is drawn. One that may not be
+ * taken counts as one that costs as much as can be.
+ */
+export function leastCost({ count, routable, costs }: TargetView, prng: Prng, may: May | null = null): number {
   let best = Infinity;
   let found = -1;
   let ties = 0;
   for (let target = 0; target < count; target += 1) {
-    const of = costs[target]!;
+    let of = costs[target]!;
     if (of > best || routable[target] === 0) continue;
+    if (may !== null && of < Infinity && !may(target, Infinity)) of = Infinity;
+    if (of > best) continue;
     if (of < best) {
       best = of;
       ties = 0;

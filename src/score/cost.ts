@@ -18,6 +18,7 @@
 import { duration, integer, number, section, text, type Infer } from "../base/settings.ts";
 import type { ModelSample } from "./sample.ts";
 import type { RowValues } from "./table-writer.ts";
+import { bounded, rate, weightIn } from "./told-figures.ts";
 
 export const costSettings = section({
   prefillTokensPerSecond: number({
@@ -168,8 +169,6 @@ export const UNROUTABLE: RowContext = {
 
 /** Steps of the batch before a first token: the rest of the one under way, half on average, and its own. */
 const STEPS_TO_FIRST_TOKEN = 1.5;
-const RATE_MIN = 0.001;
-const RATE_MAX = 1e9;
 const REQUESTS_MAX = 1e6;
 const TOKENS_MAX = 1e9;
 /** What one token or request can cost at most: far beyond use, and safe in float32 sums. */
@@ -179,13 +178,11 @@ const CAPACITY_MAX = 16_000;
 const RTT_MS_MAX = 60_000;
 /** What begins to compute at a fuller cache may be preempted. */
 export const KV_USAGE_MAX = 0.98;
-const WEIGHT_MIN = 0.001;
-const WEIGHT_MAX = 1000;
 
 /** The row of a target; without a sample (a static upstream) it is judged by the routers' load alone. */
 export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
-  const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
-  const prefillRate = rate(1 / (context.learntSecondsPerPrefillToken ?? Infinity)) ?? priorPrefillRate(sample, config);
+  const weight = weightIn(context.weight);
+  const { secondsPerPrefillToken, secondsPerActive } = workValues(sample, context, config);
   const slots = Math.max(1, bounded(sample?.slots, REQUESTS_MAX) ?? config.slots);
   const load = sample === null ? NO_LOAD : loadOf(sample, context, config);
   const trust = sample === null ? 1 : 0.5 ** (staleMs(context, config) / config.staleHalfLifeMs);
@@ -200,8 +197,8 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
   return {
     tokenOffset: Math.min(TOKENS_MAX, load.tokens * trust + others.tokens),
     activeOffset: Math.min(REQUESTS_MAX, load.requests * trust + others.requests),
-    secondsPerPrefillToken: Math.min(SECONDS_MAX, 1 / (prefillRate * weight)),
-    secondsPerActive: Math.min(SECONDS_MAX, secondsPerActive(sample, prefillRate, config) / weight),
+    secondsPerPrefillToken,
+    secondsPerActive,
     slots,
     secondsPerQueuedRequest: Math.min(
       SECONDS_MAX,
@@ -213,6 +210,20 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     capacity: context.ready ? Math.min(CAPACITY_MAX, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
     isPaced: rate(sample?.prefillTokensPerSecond) !== undefined,
     isKvFull: kvUsed >= KV_USAGE_MAX,
+  };
+}
+
+/** Those that are by what is learnt of the target; all others of its row stay while nothing else changes. */
+export function workValues(
+  sample: ModelSample | null,
+  context: RowContext,
+  config: CostConfig,
+): Pick<RowValues, "secondsPerPrefillToken" | "secondsPerActive"> {
+  const weight = weightIn(context.weight);
+  const prefillRate = rate(1 / (context.learntSecondsPerPrefillToken ?? Infinity)) ?? priorPrefillRate(sample, config);
+  return {
+    secondsPerPrefillToken: Math.min(SECONDS_MAX, 1 / (prefillRate * weight)),
+    secondsPerActive: Math.min(SECONDS_MAX, activeSeconds(sample, prefillRate, config) / weight),
   };
 }
 
@@ -251,7 +262,7 @@ function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): L
  * the time of one token, 1 / decode rate, is that time plus a share of the step's fixed cost: never less than the time,
  * and far more in a small batch. From below it is bounded by the arithmetic of one token, 1 / prefill rate.
  */
-function secondsPerActive(sample: ModelSample | null, prefillRate: number, config: CostConfig): number {
+function activeSeconds(sample: ModelSample | null, prefillRate: number, config: CostConfig): number {
   return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, stepSecondsPerActive(sample, config));
 }
 
@@ -282,17 +293,4 @@ function penaltySeconds(sample: ModelSample | null, context: RowContext, config:
 function staleMs(context: RowContext, config: CostConfig): number {
   const age = Number.isNaN(context.ageMs) ? Infinity : context.ageMs;
   return Math.max(0, age - (context.streamed === true ? config.streamStaleAfterMs : config.staleAfterMs));
-}
-
-function orElse(value: number, otherwise: number): number {
-  return Number.isNaN(value) ? otherwise : value;
-}
-
-/** The value within [0, max]; undefined where it is not known. */
-function bounded(value: number | undefined, max: number): number | undefined {
-  return value === undefined || Number.isNaN(value) ? undefined : Math.min(max, Math.max(0, value));
-}
-
-function rate(value: number | undefined): number | undefined {
-  return value !== undefined && value > 0 ? Math.min(RATE_MAX, Math.max(RATE_MIN, value)) : undefined;
 }

@@ -2,6 +2,7 @@
  * The formula of the scorers (pick.ts) over a view: what time to a first token is expected at a target. The simulation's
  * routers decide by it; a router's `ttft` is the scan in C, which counts the same in float32, over the same figures.
  */
+import type { Prng } from "../base/prng.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** As `prefixes.missWeight` is unless it is set: own tokens count three times where a second of work waits. */
@@ -24,30 +25,74 @@ export function expectedSeconds(view: TargetView, target: number, wanted: Wanted
   );
 }
 
-/** The same of all targets at once, into `view.costs`: column by column it takes a third of the time. */
-export function fillExpectedSeconds(view: TargetView, wanted: Wanted): void {
-  const { count, costs, active, queuedTokens, matchedTokens, secondsPerPrefillToken, secondsPerActive } = view;
-  const { slots, secondsPerQueuedRequest, kvOffset, kvPerToken, penaltySeconds } = view;
-  const { promptTokens, missWeight = MISS_WEIGHT } = wanted;
-  for (let target = 0; target < count; target += 1) {
-    costs[target] = secondsOf(
-      promptTokens,
-      missWeight,
-      active[target]!,
-      queuedTokens[target]!,
-      matchedTokens[target]!,
-      secondsPerPrefillToken[target]!,
-      secondsPerActive[target]!,
-      slots[target]!,
-      secondsPerQueuedRequest[target]!,
-      kvOffset[target]!,
-      kvPerToken[target]!,
-      penaltySeconds[target]!,
-    );
-  }
+/** Says of a target, of which no more than `seconds` are expected, whether it may be taken. */
+export type May = (target: number, seconds: number) => boolean;
+
+/** Which targets are meant. */
+export interface Only {
+  readonly may: May;
+  /** With at most so much to compute. */
+  readonly freshTokens: number;
+  /** And so slow a machine: seconds of a prompt token, when they are taken so many times. */
+  readonly slowest: number;
+  readonly alike: number;
 }
 
-function secondsOf(
+const ALL: Only = { may: () => true, freshTokens: Infinity, slowest: 0, alike: 1 };
+
+/**
+ * The routable one that is expected to be the soonest; of equals one is drawn. Those that aren't meant cost as much as can
+ * be: `leastCost` finds the same in a column of such costs, by the same draws.
+ *
+ * Nothing that costs are made of is below zero. So tokens that are computed before the first one tell of most targets
+ * that they are not the soonest; the whole formula is for a few.
+ */
+export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: Only = ALL): number {
+  const { count, routable, active, queuedTokens, matchedTokens, secondsPerPrefillToken, secondsPerActive } = view;
+  const { slots, secondsPerQueuedRequest, kvOffset, kvPerToken, penaltySeconds } = view;
+  const { promptTokens, missWeight = MISS_WEIGHT } = wanted;
+  const { may, freshTokens, slowest, alike } = only;
+  const isAny = only === ALL;
+  let best = Infinity;
+  let found = -1;
+  let ties = 0;
+  for (let target = 0; target < count; target += 1) {
+    if (routable[target] === 0) continue;
+    const matched = matchedTokens[target]!;
+    const seconds = secondsPerPrefillToken[target]!;
+    const rest = promptTokens - matched;
+    let of = Infinity;
+    if (isAny || (rest <= freshTokens && seconds * alike >= slowest)) {
+      const before = queuedTokens[target]!;
+      if ((before + (rest < 0 ? 0 : rest)) * seconds > best) continue;
+      of = secondsOf(
+        promptTokens,
+        missWeight,
+        active[target]!,
+        before,
+        matched,
+        seconds,
+        secondsPerActive[target]!,
+        slots[target]!,
+        secondsPerQueuedRequest[target]!,
+        kvOffset[target]!,
+        kvPerToken[target]!,
+        penaltySeconds[target]!,
+      );
+      if (!isAny && of <= best && !may(target, of)) of = Infinity;
+    }
+    if (of > best) continue;
+    if (of < best) {
+      best = of;
+      ties = 0;
+    }
+    ties += 1;
+    if (ties === 1 || prng.isOneIn(ties)) found = target;
+  }
+  return found;
+}
+
+export function secondsOf(
   promptTokens: number,
   missWeight: number,
   active: number,

@@ -19,6 +19,7 @@ const ERRORS = 2;
 const ERROR_HALF = 0.25;
 /** A row of at least this confidence says what is typical of its like. */
 const CONFIDENT = 0.5;
+const ROWS_MIN = 16;
 
 /** How a row's figure came about. */
 export interface UsedRate {
@@ -42,7 +43,8 @@ interface Known {
   /** As of the last renewal, and so the next two. */
   learnt: Learnt | null;
   confidence: number;
-  /** The logarithm of what the row is to be taken for, as a multiple of its prior. */
+  /** Logarithms: what was learnt as a multiple of the row's prior; what it is to be taken for. */
+  own: number;
   ratio: number;
 }
 
@@ -51,6 +53,11 @@ export class LearntRates {
   readonly #rows = new Map<number, Known>();
   /** The logarithm of what rows are more than their priors. */
   #typical = 0;
+  /** Of the rows that say what that is. */
+  #ratios = new Float64Array(ROWS_MIN);
+  /** The power of e that was asked for last: most rows have the typical ratio. */
+  #exponent = 0;
+  #power = 1;
 
   /** `config` may change in place. */
   constructor(config: LearningConfig) {
@@ -65,7 +72,7 @@ export class LearntRates {
       return known.rates;
     }
     const rates = new RowRates(priors, this.#config);
-    this.#rows.set(row, { rates, isDistinct: false, learnt: null, confidence: 0, ratio: this.#typical });
+    this.#rows.set(row, { rates, isDistinct: false, learnt: null, confidence: 0, own: 0, ratio: this.#typical });
     return rates;
   }
 
@@ -84,27 +91,34 @@ export class LearntRates {
 
   /** Takes in what was observed: `secondsOf` says the same until the next call, while priors stay. */
   renew(nowMs: number): void {
-    const ratios: number[] = [];
+    if (this.#ratios.length < this.#rows.size) this.#ratios = new Float64Array(this.#rows.size * 2);
+    const ratios = this.#ratios;
+    let count = 0;
     for (const known of this.#rows.values()) {
       const { rates } = known;
       rates.settle(nowMs);
       const learnt = rates.seenMs === -Infinity ? null : rates.prefill(nowMs);
       known.learnt = learnt;
-      known.confidence = learnt === null ? 0 : confidenceOf(learnt, this.#config);
-      if (learnt !== null && known.confidence >= CONFIDENT) ratios.push(known.confidence * ratioOf(learnt, rates));
+      known.confidence = 0;
+      if (learnt === null) continue;
+      known.own = Math.log(learnt.slope / rates.priors.secondsPerPrefillToken);
+      known.confidence = confidenceOf(learnt, this.#config);
+      if (known.confidence < CONFIDENT) continue;
+      ratios[count] = known.confidence * known.own;
+      count += 1;
     }
-    this.#typical = median(ratios);
+    this.#typical = median(ratios.subarray(0, count));
     for (const known of this.#rows.values()) this.#judge(known);
   }
 
   #judge(known: Known): void {
-    const { learnt, rates, confidence } = known;
+    const { learnt, own, confidence } = known;
     known.ratio = this.#typical;
     if (learnt === null) {
       known.isDistinct = false;
       return;
     }
-    const off = ratioOf(learnt, rates) - this.#typical;
+    const off = own - this.#typical;
     const most = Math.max(DISTINCT, ERRORS * learnt.error);
     known.isDistinct = Math.abs(off) > (known.isDistinct ? most / 2 : most);
     if (known.isDistinct) known.ratio += off * confidence;
@@ -119,7 +133,11 @@ export class LearntRates {
   #seconds({ rates, ratio }: Known): number {
     const { secondsPerPrefillToken } = rates.priors;
     if (!this.#config.enabled || ratio === 0) return secondsPerPrefillToken;
-    return secondsPerPrefillToken * Math.min(BOUND, Math.max(1 / BOUND, Math.exp(ratio)));
+    if (ratio !== this.#exponent) {
+      this.#exponent = ratio;
+      this.#power = Math.exp(ratio);
+    }
+    return secondsPerPrefillToken * Math.min(BOUND, Math.max(1 / BOUND, this.#power));
   }
 
   /** The same, and how it came about: for people. */
@@ -140,18 +158,16 @@ export class LearntRates {
   }
 }
 
-function ratioOf({ slope }: Learnt, { priors }: RowRates): number {
-  return Math.log(slope / priors.secondsPerPrefillToken);
-}
-
 /** How much what was learnt counts beside what was thought before. */
 export function confidenceOf({ samples, error }: Learnt, { samplesMin }: LearningConfig): number {
   return Math.min(1, samples / samplesMin) / (1 + (error / ERROR_HALF) ** 2);
 }
 
-function median(values: number[]): number {
-  if (values.length === 0) return 0;
-  const sorted = values.sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+/** Of values that are put in order. */
+function median(values: Float64Array): number {
+  const { length } = values;
+  if (length === 0) return 0;
+  values.sort();
+  const middle = length >> 1;
+  return length % 2 === 1 ? values[middle]! : (values[middle - 1]! + values[middle]!) / 2;
 }

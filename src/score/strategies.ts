@@ -19,7 +19,7 @@ import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
 import { drawn, fillLoads, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
-import { fillExpectedSeconds } from "./expected-seconds.ts";
+import { soonestOf } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
 import { cheapestInTime, slowestInTime } from "./slo-strategies.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
@@ -96,8 +96,7 @@ export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
 }
 
 function leastExpected(view: TargetView, prng: Prng, wanted: Wanted): number {
-  fillExpectedSeconds(view, wanted);
-  return leastCost(view, prng);
+  return soonestOf(view, prng, wanted);
 }
 
 function leastLoaded(view: TargetView, prng: Prng): number {

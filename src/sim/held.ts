@@ -12,6 +12,7 @@ export class Held implements LateWaiter, Asked {
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
+  slackMs = 0;
 
   constructor(id: number, arrival: Arrival, isRetry: boolean) {
     this.id = id;

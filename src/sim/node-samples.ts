@@ -31,14 +31,14 @@ export class NodeSamples {
     this.decodeRate[place] = engine.decodeTokensPerSecond ?? NaN;
   }
 
-  copy(): NodeSamples {
-    const copy = new NodeSamples(this.isDown.length);
-    copy.isDown.set(this.isDown);
-    copy.running.set(this.running);
-    copy.waiting.set(this.waiting);
-    copy.queuedTokens.set(this.queuedTokens);
-    copy.kvUsage.set(this.kvUsage);
-    copy.decodeRate.set(this.decodeRate);
-    return copy;
+  /** Takes over what others tell, of as many. */
+  set(from: NodeSamples): this {
+    this.isDown.set(from.isDown);
+    this.running.set(from.running);
+    this.waiting.set(from.waiting);
+    this.queuedTokens.set(from.queuedTokens);
+    this.kvUsage.set(from.kvUsage);
+    this.decodeRate.set(from.decodeRate);
+    return this;
   }
 }

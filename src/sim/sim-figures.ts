@@ -1,6 +1,6 @@
 /** What a router's cost of a node is made of, from the node's sample by the router's own code (score/cost.ts). */
 import { defaultsOf } from "../base/settings-reading.ts";
-import { costSettings, type RowContext, rowValues, UNROUTABLE } from "../score/cost.ts";
+import { costSettings, type RowContext, rowValues, UNROUTABLE, workValues } from "../score/cost.ts";
 import { stepOf } from "../score/row-sides.ts";
 import { type ModelSample, PLAIN_MODEL } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
@@ -16,6 +16,8 @@ type Changing<T> = { -readonly [Key in keyof T]: T[Key] };
 export class NodeFigures {
   readonly #sample: Changing<ModelSample>;
   readonly #context: Changing<RowContext>;
+  /** Something of the sample has changed since the view was filled. */
+  #isNews = true;
 
   /** Until it has told anything it is judged by what is known of such nodes. `prefillRate`: what it is taken for. */
   constructor(config: BatchingConfig, prefillRate: number, rttMs: number, weight: number) {
@@ -36,18 +38,36 @@ export class NodeFigures {
 
   /** A sample of it came; `learnt`: what a prompt token was found to take. */
   told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number, learnt: number): void {
-    const sample = this.#sample;
     this.#context.learntSecondsPerPrefillToken = learnt;
     const rate = decodeRate[place]!;
+    const decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
+    const sample = this.#sample;
+    // Most nodes tell what they told before: nothing came, and nothing ended.
+    if (
+      sample.runningRequests === running[place]! &&
+      sample.waitingRequests === waiting[place]! &&
+      sample.queuedPrefillTokens === queuedTokens[place]! &&
+      sample.kvUsage === kvUsage[place]! &&
+      sample.decodeTokensPerSecond === decodeTokensPerSecond
+    )
+      return;
+    this.#isNews = true;
     sample.runningRequests = running[place]!;
     sample.waitingRequests = waiting[place]!;
     sample.queuedPrefillTokens = queuedTokens[place]!;
     sample.kvUsage = kvUsage[place]!;
-    sample.decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
+    sample.decodeTokensPerSecond = decodeTokensPerSecond;
   }
 
-  /** `coldSeconds`: what is added for its being back only lately. */
+  /** `coldSeconds`: what is added for its being back only lately. Always into the same place of the same view. */
   fill(view: TargetView, target: number, coldSeconds: number): void {
+    if (!this.#isNews && coldSeconds === this.#context.coldSeconds) {
+      const { secondsPerPrefillToken, secondsPerActive } = workValues(this.#sample, this.#context, COST);
+      view.secondsPerPrefillToken[target] = secondsPerPrefillToken;
+      view.secondsPerActive[target] = secondsPerActive;
+      return;
+    }
+    this.#isNews = false;
     this.#context.coldSeconds = coldSeconds;
     const values = rowValues(this.#sample, this.#context, COST);
     view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;

@@ -46,6 +46,8 @@ export class World {
   readonly #nodes: SimNode[];
   /** As a sample of this moment tells. */
   readonly #samples: NodeSamples;
+  /** Of samples that all routers have seen. */
+  readonly #spareSamples: NodeSamples[] = [];
   readonly #routers: SimRouter[];
   readonly #knowledge: Knowledge;
   readonly #alarms: Alarms | null;
@@ -281,7 +283,7 @@ export class World {
 
   #sample(nowMs: number, everyMs: number): void {
     const { sampleLoss = 0, sampleDelayMs } = this.#spec;
-    const samples = this.#samples.copy();
+    const samples = (this.#spareSamples.pop() ?? new NodeSamples(this.#nodes.length)).set(this.#samples);
     this.#spec.watch?.(nowMs, this.#nodes, this.#routers);
     const seen = this.#routers.map((router) => {
       const lost =
@@ -290,6 +292,7 @@ export class World {
     });
     this.#at(nowMs + sampleDelayMs, (seenMs) => {
       for (const { router, lost, mark } of seen) router.sampled(samples, lost, mark, seenMs);
+      this.#spareSamples.push(samples);
     });
     this.#at(nowMs + everyMs, (atMs) => this.#sample(atMs, everyMs));
   }

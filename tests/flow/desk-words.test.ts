@@ -36,6 +36,7 @@ const word: fc.Arbitrary<DeskWord> = fc.oneof(
     tenant: key,
     weight: fc.integer({ min: 1, max: 64 }).map((eighths) => eighths / 8),
     isSilent: fc.boolean(),
+    session: fc.option(fc.record({ place: key, slackMs: ms })),
     homes,
   }),
   fc.record({ word: fc.constant(WORD.homes), id, homes }),

@@ -118,8 +118,9 @@ export class Router implements DeskHost<Ask> {
 
   figures(ask: Ask, nowMs: number): DeskFigures {
     const homes = this.homes(ask);
-    const ageMs = nowMs - ask.cameMs;
-    return { tokens: 10, priority: 1, ageMs, wantedInMs: Infinity, tenant: 0, weight: 1, isSilent: false, homes };
+    const [ageMs, session] = [nowMs - ask.cameMs, null];
+    const usual = { tokens: 10, priority: 1, wantedInMs: Infinity, tenant: 0, weight: 1, isSilent: false };
+    return { ...usual, ageMs, session, homes };
   }
 
   homes({ homes }: Ask): readonly PlaceHome[] {

@@ -57,6 +57,7 @@ class Mesh {
       homes: [],
       homesMs: 0,
       leastTokens: 0,
+      slackMs: 0,
       ...more,
     };
     this.room.offer(request, this.nowMs);
@@ -207,6 +208,22 @@ describe("a room of requests that are bound late", () => {
     mesh.occupy(1, 500);
     mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
     expect(mesh.serve()).toEqual(["1 to 0: 8000"]);
+  });
+
+  test("counts others than a session's home as farther away, by its slack", () => {
+    const mesh = new Mesh(3);
+    const session = (slackMs: number) => ({ cached: [{ target: 2, tokens: 0, slackMs }] });
+    mesh.ask(100, session(10));
+    expect(mesh.serve()).toEqual(["1 to 2: 100"]);
+    mesh.paces[2]!.sent({ tokens: 10_000, sentMs: mesh.nowMs });
+    mesh.ask(100, session(10_000 * MS_PER_TOKEN));
+    expect(mesh.serve().map((text) => text.includes("to 2"))).toEqual([false]);
+    mesh.ask(100, session(10_500 * MS_PER_TOKEN));
+    mesh.ask(100);
+    expect(mesh.serve()).toHaveLength(1);
+    expect(mesh.room.waiting).toBe(1);
+    mesh.nowMs += 10_000 * MS_PER_TOKEN;
+    expect(mesh.serve()).toEqual(["3 to 2: 100"]);
   });
 
   test("prices what a miss costs those who wait", () => {
@@ -500,6 +517,7 @@ describe("a room of requests that are bound late", () => {
           homes: [],
           homesMs: 0,
           leastTokens: 0,
+          slackMs: 0,
         },
         0,
       );

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setSystemTime, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -87,6 +87,23 @@ describe("the file of the benchmark", () => {
     const second = await keepBenchRecords(into, new Map([["GPU-d", RECORD]]));
     expect(second.aside?.fault).toMatch(/can't be read: EISDIR/);
     expect([...(await readBenchRecords(into)).gpus.keys()]).toEqual(["GPU-d"]);
+  });
+
+  test("that is damaged is put aside beside the one before, also within the same millisecond", async () => {
+    const into = join(folder, "together");
+    setSystemTime(new Date("2026-11-28T12:00:00.000Z"));
+    try {
+      await keepBenchRecords(into, new Map([["GPU-a", RECORD]]));
+      const asides: string[] = [];
+      for (const text of ["{ one", "{ two", "{ three"]) {
+        writeFileSync(benchPath(into), text);
+        const { aside } = await keepBenchRecords(into, new Map([["GPU-a", RECORD]]));
+        asides.push(aside?.path ?? "");
+      }
+      expect(asides.map((path) => readFileSync(path, "utf8"))).toEqual(["{ one", "{ two", "{ three"]);
+    } finally {
+      setSystemTime();
+    }
   });
 
   test("has a mark where a GPU was in use, and keeps what was measured while it was idle", async () => {

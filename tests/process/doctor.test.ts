@@ -52,6 +52,11 @@ async function doctor(
 
 const of = ({ findings }: Report, check: string): Finding[] => findings.filter((one) => one.check === check);
 
+const fails = (report: Report & { code: number }): [number, string[]] => [
+  report.code,
+  report.findings.filter(({ grade }) => grade === "fail").map(({ check }) => check),
+];
+
 function private_(name: string, text: string): string {
   const path = join(folder, name);
   writeFileSync(path, text);
@@ -129,11 +134,6 @@ describe("where nothing fails", () => {
 });
 
 describe("where something fails, it is named, and the exit code is 1", () => {
-  const fails = (report: Report & { code: number }): [number, string[]] => [
-    report.code,
-    report.findings.filter(({ grade }) => grade === "fail").map(({ check }) => check),
-  ];
-
   test("a port that is taken: by whom", async () => {
     const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const report = await doctor([...ROUTER, "--metrics", `127.0.0.1:${taken.port}`]);
@@ -207,7 +207,9 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     const kept = join(folder, "kept");
     mkdirSync(kept);
     const report = await doctor([...AGENT, "--data-dir", join(kept, "made/anew")]);
-    expect([report.code, of(report, "data-dir")[0]?.grade]).toEqual([0, "ok"]);
+    // How long that takes is the disk's, and told as a warning where it is busy.
+    expect(report.code).toBe(0);
+    expect(of(report, "data-dir")[0]?.found).toMatch(/ free, a write is on disk after [\d.]+ ms$/);
     expect(readdirSync(kept)).toEqual([]);
   });
 
@@ -218,25 +220,25 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     expect([router.code, of(router, "data-dir")[0]?.grade]).toEqual([0, "warn"]);
   });
 
-  test("files of keys that can't be reached in time hold up nothing else", async () => {
-    const pipe = join(folder, "pipe");
-    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
-    const cert = private_("reached.pem", selfSigned("one.test").cert);
-    const args = ["--tls-cert", cert, "--tls-key", pipe, "--upstream-auth", `bearer:file:${pipe}`, "--limit", "1s"];
-    const report = await doctor([...ROUTER, ...args]);
-    expect(fails(report)).toEqual([1, ["key", "certificate"]]);
-    expect([...of(report, "key"), ...of(report, "certificate")].map(({ found }) => found)).toEqual(
-      Array.from({ length: 2 }, () => "no result within 1 s"),
-    );
-  });
-
   test("a GPU library that is named and not there", async () => {
     const report = await doctor([...AGENT, "--gpu", "nvml", "--gpu-nvml-library", "/nowhere/libnvidia-ml.so.1"]);
     expect(fails(report)).toEqual([1, ["gpu"]]);
   });
 });
 
-test("the API server of Kubernetes is asked as the router would ask it", async () => {
+test.concurrent("files of keys that can't be reached in time hold up nothing else", async () => {
+  const pipe = join(folder, "pipe");
+  expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+  const cert = private_("reached.pem", selfSigned("one.test").cert);
+  const args = ["--tls-cert", cert, "--tls-key", pipe, "--upstream-auth", `bearer:file:${pipe}`, "--limit", "5s"];
+  const report = await doctor([...ROUTER, ...args]);
+  expect(fails(report)).toEqual([1, ["key", "certificate"]]);
+  expect([...of(report, "key"), ...of(report, "certificate")].map(({ found }) => found)).toEqual(
+    Array.from({ length: 2 }, () => "no result within 5 s"),
+  );
+});
+
+test.concurrent("the API server of Kubernetes is asked as the router would ask it", async () => {
   const server = await new KubeServer().open();
   const found = async (source: string, env = server.env) => {
     const account = ["--discover-service-account", server.serviceAccount];
@@ -273,7 +275,7 @@ test("the API server of Kubernetes is asked as the router would ask it", async (
   }
 });
 
-test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {
+test.skipIf(!HAS_COMPILER).concurrent("GPUs are read as an agent reads them", async () => {
   const root = join(folder, "root");
   mkdirSync(join(root, "proc/driver/nvidia"), { recursive: true });
   writeFileSync(join(root, "proc/driver/nvidia/version"), "NVRM version: a double\n");
@@ -287,7 +289,7 @@ test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {
   expect(report.code).toBe(0);
 });
 
-test("what the roles would refuse is refused", async () => {
+test.concurrent("what the roles would refuse is refused", async () => {
   const wrong = await run([EXECUTABLE, "doctor", "router", "--workers", "many"]);
   expect([wrong.code, wrong.said]).toEqual([2, ""]);
   expect(wrong.errors).toContain("workers");

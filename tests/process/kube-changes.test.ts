@@ -1,5 +1,5 @@
 /** A compiled router with runtimes of Kubernetes, while the router, its configuration and who knows the pods change. */
-import { afterAll, afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { podOf, sliceOf } from "../kube/model-api.ts";
@@ -10,7 +10,8 @@ const bench = new Bench();
 const bed = new KubeBed(bench);
 const successors: number[] = [];
 
-afterEach(() => bench.clear());
+// Each has a cluster and a router of its own, and waits for them most of the time.
+
 afterAll(async () => {
   for (const pid of successors) if (isAlive(pid)) process.kill(pid, "SIGKILL");
   await bed.end();
@@ -24,7 +25,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test("an upgrade hands on what was found, also while the API server is away", async () => {
+test.concurrent("an upgrade hands on what was found, also while the API server is away", async () => {
   const server = await bed.kubernetes();
   const mock = bed.vllm("llama");
   server.put("endpointslices", sliceOf("s", [{ pod: "a", address: "127.0.0.1" }], { port: mock.port }));
@@ -48,7 +49,7 @@ test("an upgrade hands on what was found, also while the API server is away", as
   await until(() => !isAlive(pid), 20_000);
 });
 
-test("sources come and go with the configuration", async () => {
+test.concurrent("sources come and go with the configuration", async () => {
   const server = await bed.kubernetes();
   const [llama, qwen] = [bed.vllm("llama"), bed.vllm("qwen")];
   server.put("pods", podOf("llama-0", "127.0.0.1", { port: llama.port, labels: { app: "llama" } }));
@@ -73,7 +74,7 @@ test("sources come and go with the configuration", async () => {
   expect(await router.stop()).toBe(0);
 });
 
-test("a pod that has an agent is the agent's for as long", async () => {
+test.concurrent("a pod that has an agent is the agent's for as long", async () => {
   const server = await bed.kubernetes();
   const mock = bed.vllm("llama");
   server.put("pods", podOf("a", "127.0.0.1", { port: mock.port }));
@@ -92,12 +93,12 @@ test("a pod that has an agent is the agent's for as long", async () => {
   expect(await router.stop()).toBe(0);
 });
 
-test("several ports of a pod are endpoints of one node; a pod that dies gets nothing at once", async () => {
+test.concurrent("several ports of a pod are endpoints of one node; a pod that dies gets nothing at once", async () => {
   const server = await bed.kubernetes();
   const [one, other] = [bed.vllm("llama"), bed.vllm("llama")];
   const source = `k8s://default?pods=app=vllm&port=${one.port},${other.port}&runtime=vllm`;
   server.put("pods", podOf("dp", "127.0.0.1"));
-  const router = await bed.router(server, "--discover", source);
+  const router = await bed.router(server, "--strategy", "round-robin", "--discover", source);
   const expected = [`dp.default/${one.port}`, `dp.default/${other.port}`].toSorted();
   expect(await ids(router)).toEqual(expected);
   expect(new Set((await nodes(router)).map((target) => (target as unknown as { node: string }).node))).toEqual(
@@ -115,7 +116,7 @@ test("several ports of a pod are endpoints of one node; a pod that dies gets not
   expect(await router.stop()).toBe(0);
 });
 
-test("a router starts while the API server is away, and a server that is not asked serves what is said of it", async () => {
+test.concurrent("a router starts while the API server is away, and a server that is not asked serves what is said of it", async () => {
   const server = await bed.kubernetes();
   const mock = bed.vllm("llama");
   server.put("pods", podOf("a", "127.0.0.1", { port: mock.port }));

@@ -1,17 +1,17 @@
 /** Agents of real inference servers, as far as a process that answers as one is real: found, watched, lost, found again. */
 import { join } from "node:path";
-import { afterAll, afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { freePort } from "../ports.ts";
 import { endFakes, startFake } from "../telemetry/fake-runtime.ts";
 import { Bench, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
-afterEach(endFakes);
-afterEach(() => bench.clear());
-afterAll(() => bench.end());
+// Each has processes of its own, and waits for them most of the time.
+afterAll(() => Promise.all([bench.end(), endFakes()]));
 
 function agent(id: string, router: Started, ...args: string[]): Promise<Started> {
   const free = "127.0.0.1:0";
-  const ports = ["--api", free, "--metrics", free, "--gossip", free, "--data-dir", bench.dataDir];
+  const ports = ["--api", free, "--metrics", free, "--gossip", free, "--data-dir", join(bench.dataDir, id)];
   return bench.start("agent", "--id", id, ...ports, "--register", `http://${router.address("api")}`, ...args);
 }
 
@@ -27,7 +27,7 @@ const statusOf = async (of: Started): Promise<{ runtimes: { name: string; state:
     runtimes: { name: string; state: string; message: string }[];
   }>;
 
-test("requests go to a runtime while it serves, and not while it is gone", async () => {
+test.concurrent("requests go to a runtime while it serves, and not while it is gone", async () => {
   const fake = await startFake();
   const router = await bench.router();
   const node = await agent("real", router, "--runtime", `vllm=http://127.0.0.1:${fake.port},api-key=s3cret`);
@@ -50,7 +50,7 @@ test("requests go to a runtime while it serves, and not while it is gone", async
   expect(await node.stop()).toBe(0);
 }, 60_000);
 
-test("a node with two runtimes serves what both have", async () => {
+test.concurrent("a node with two runtimes serves what both have", async () => {
   const [one, two] = [await startFake({ models: ["one"] }), await startFake({ models: ["two"] })];
   const router = await bench.router();
   const at = (port: number): string => `http://127.0.0.1:${port}`;
@@ -70,10 +70,8 @@ test("a node with two runtimes serves what both have", async () => {
   await node.stop();
 }, 60_000);
 
-test("a runtime that the agent starts is ready when it serves, and comes again when it is killed", async () => {
-  const place = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = place;
-  place.stop(true);
+test.concurrent("a runtime that the agent starts is ready when it serves, and comes again when it is killed", async () => {
+  const port = freePort();
   const router = await bench.router();
   const command = `${process.execPath} ${join(import.meta.dir, "../telemetry/fake-vllm.ts")} ${port}`;
   const args = ["--exec", command, "--exec-pause-min", "100ms", "--exec-pause-max", "200ms"];
@@ -100,7 +98,7 @@ test("a runtime that the agent starts is ready when it serves, and comes again w
   );
 }, 60_000);
 
-test("an agent of nothing serves nothing, and tells so", async () => {
+test.concurrent("an agent of nothing serves nothing, and tells so", async () => {
   const router = await bench.router();
   const node = await agent("bare", router, "--runtime", "none");
   expect((await statusOf(node)).runtimes).toEqual([]);
@@ -109,7 +107,7 @@ test("an agent of nothing serves nothing, and tells so", async () => {
   expect(await node.stop()).toBe(0);
 }, 60_000);
 
-test.each([
+test.concurrent.each([
   [["--runtime", "vlm=http://127.0.0.1:1"], /did you mean vllm\?/],
   [["--runtime", "vllm=ftp://127.0.0.1:1"], /expected http:\/\/HOST:PORT/],
   [["--runtime", "generic=http://127.0.0.1:1"], /--runtime-map/],

@@ -75,6 +75,7 @@ class Bed {
       weight: 1,
       isSilent: false,
       prefix: null,
+      session: null,
     };
     this.tell({ asks: [{ id, model: this.model, tokens, ...figures, ...more }] }, worker);
     return id;
@@ -102,6 +103,26 @@ class Bed {
 }
 
 describe("the late desk", () => {
+  test("binds the requests of a session at its target, while that is behind others by no more than the slack", () => {
+    const bed = new Bed(3, { horizonMs: 60 });
+    const [, home = -1] = bed.rows;
+    const session = { row: home, slackMs: 500 };
+    bed.ask(200, { session });
+    bed.ask(200, { session });
+    expect(bed.news()).toEqual([`0/1 at ${home}`, `0/2 at ${home}`]);
+    // 0.6 s of work, then 0.2 s that another could begin at once: it waits for its home, and nobody behind it does.
+    bed.ask(Math.round(600 / MS_PER_TOKEN), { session });
+    bed.ask(Math.round(200 / MS_PER_TOKEN), { session: { ...session, slackMs: 900 } });
+    bed.ask(200);
+    const first = bed.news();
+    expect(first[0]).toBe(`0/3 at ${home}`);
+    expect(first).toHaveLength(2);
+    bed.ask(200, { session: { row: home, slackMs: 100 } });
+    expect(bed.news().map((text) => text.endsWith(`at ${home}`))).toEqual([false]);
+    bed.to(1000 + 600 + 100);
+    expect(bed.news()).toEqual([`0/4 at ${home}`]);
+  });
+
   test("binds at once where a target is open, and claims the place in the worker's name", () => {
     const bed = new Bed(2);
     const [a = -1, b = -1] = bed.rows;
@@ -443,4 +464,5 @@ const ASK: LateAsk = {
   weight: 1,
   isSilent: false,
   prefix: null,
+  session: null,
 };

@@ -87,7 +87,7 @@ class Router {
   ask(tokens: number, more: Partial<LateAsk> = {}): number {
     const id = ++this.#id;
     const figures = { before: 0, priority: 1, ageMs: 0, wantedInMs: Infinity, tenant: "", weight: 1, isSilent: false };
-    this.tell({ asks: [{ id, model: this.model, tokens, prefix: null, ...figures, ...more }] });
+    this.tell({ asks: [{ id, model: this.model, tokens, prefix: null, session: null, ...figures, ...more }] });
     return id;
   }
 
@@ -223,6 +223,16 @@ describe("desks of several routers", () => {
     one.cached.set(learnt, [{ row: one.rowOf.get("z")!, tokens: 4900 }]);
     world.run(2000);
     expect(one.bound.get(waits)).toMatchObject({ target: "z", tokens: 100 });
+  });
+
+  test("send the requests of a session where it is, as its own router knows", () => {
+    const world = new World(["x", "y", "z"]);
+    const [owner, one] = world.roles();
+    const session = { row: one.rowOf.get("y")!, slackMs: 2000 };
+    const ids = Array.from({ length: 3 }, () => one.ask(100, { session }));
+    world.run(10 + 300 * MS_PER_TOKEN);
+    expect(ids.map((id) => one.bound.get(id)?.target)).toEqual(["y", "y", "y"]);
+    expect(one.bound.get(ids[0]!)?.why.desk).toBe(owner.id);
   });
 
   test("pass over a target for the router that can't reach it, and give back what was bound in vain", () => {

@@ -113,6 +113,40 @@ describe("while targets are at work", () => {
     expect(order[1]).toBe("high");
   });
 
+  test("those of a session are bound where it is, as those that are not held", async () => {
+    const { all, relayed, hold } = await busy({}, 2);
+    relayed.obey({
+      kind: "balance",
+      name: "m",
+      spec: { strategy: "late", session: { field: "x-s", slackMs: 60_000 } },
+    });
+    const sessions = Array.from({ length: 8 }, (_, index) => `s${index}`);
+    for (const session of sessions) await hold(`held${session}`, 50, `x-s: ${session}\r\n`);
+    const at = (name: string): number => all.findIndex(({ order }) => order.includes(name));
+    const answer = (): void => {
+      for (const { order, first, end } of all) {
+        for (const name of order) {
+          first(name);
+          end(name);
+        }
+      }
+    };
+    await until(() => {
+      answer();
+      return sessions.every((session) => at(`held${session}`) >= 0);
+    });
+    for (const session of sessions) {
+      await until(() => {
+        answer();
+        return relayed.inFlight === 0;
+      });
+      await begin(relayed.port, prompt(`again${session}`, 50, `x-s: ${session}\r\n`));
+      await until(() => at(`again${session}`) >= 0);
+    }
+    const homes = sessions.map((session) => at(`again${session}`));
+    expect(sessions.map((session) => at(`held${session}`))).toEqual(homes);
+  });
+
   test("a client that leaves is forgotten", async () => {
     const { first, order, relayed, hold } = await busy();
     const gone = await hold("gone", 50);
