@@ -11,12 +11,13 @@
  *   work + price + debt + loadMs * load - ageWeight * age            in milliseconds
  *
  * where `work` is the time for the tokens that the target's cache doesn't have, `load` counts the requests at the target,
- * whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
+ * as long as those that come are on average (a `loadMs` for each `usualTokens`), whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
  * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
  * work and price: the request waits for its prefix's home, and others go first. All but the home of a request's session count
- * as farther away by the session's slack. Where that would answer within `homeShare`
- * of the time that the request has, its price is by `homeWeight`: as nothing is lost by waiting, little has to be gained.
+ * as farther away by the session's slack. Where that would answer within `homeShare` of the time that the request has, its price
+ * is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home if somebody else goes where it could have gone.
+ * If nobody does, the open target would idle, and such a request is bound by the first of the two rules.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
@@ -113,6 +114,8 @@ const REFRESHES_MAX = 16;
 /** Within a priority, lower goes first. */
 const RANK = { overdue: 0, inTime: 1, late: 2 } as const;
 const RANKS = 3;
+/** Prompts that the mean one is reckoned of. */
+const MEAN_OF = 200;
 /** Of the time after which somebody may go first: from then on nobody is kept back by whatever others need. */
 const LONGEST_WAITS = 1.5;
 export const BINDING_KINDS: readonly BindingKind[] = ["overdue", "inTime", "late"];
@@ -127,6 +130,8 @@ export class LateRoom<W extends LateWaiter> {
   readonly #waiters: W[] = [];
   readonly #debts = new TenantDebts();
   #wakeAtMs = Infinity;
+  /** Of a prompt that comes, on average. */
+  #meanTokens: number;
 
   // The targets, as they are at a binding.
   /** FULL: nothing may be sent there; BUSY: not now; OPEN. */
@@ -149,6 +154,9 @@ export class LateRoom<W extends LateWaiter> {
   /** Work that may go to such as have waited for too long, before others; below 0 they wait like others. */
   #creditMs = 0;
 
+  /** In a scan: requests are kept for homes that are in time; some of them were. */
+  #keeps = false;
+  #hasKept = false;
   // The best pair of a scan.
   #rank = 0;
   #value = 0;
@@ -165,6 +173,7 @@ export class LateRoom<W extends LateWaiter> {
     this.#limits = limits;
     this.#config = config;
     this.#targets = targets;
+    this.#meanTokens = config.usualTokens;
     this.#homesOf = homesOf;
     this.#grow(targets.count);
   }
@@ -187,6 +196,7 @@ export class LateRoom<W extends LateWaiter> {
 
   offer(waiter: W, nowMs: number): void {
     this.#findHomes(waiter, nowMs);
+    this.#meanTokens += (waiter.promptTokens - this.#meanTokens) / MEAN_OF;
     this.#waiters.push(waiter);
     this.#debts.came(waiter.tenant ?? "");
   }
@@ -211,7 +221,8 @@ export class LateRoom<W extends LateWaiter> {
     if (this.#waiters.length === 0) return null;
     this.#look(nowMs);
     if (this.#first < 0) return null;
-    this.#scan(nowMs);
+    this.#scan(nowMs, true);
+    if (this.#place < 0 && this.#hasKept) this.#scan(nowMs, false);
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
@@ -249,7 +260,8 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens, loadMs } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens } = this.#config;
+    const loadMs = (this.#config.loadMs * this.#meanTokens) / usualTokens;
     const targets = this.#targets;
     const { count } = targets;
     if (this.#state.length < count) this.#grow(count * 2);
@@ -298,8 +310,10 @@ export class LateRoom<W extends LateWaiter> {
     this.#homeCrowd = Math.max(this.#crowd, homeWeight * Math.min(missQueueMax, (waiting - 1) / count));
   }
 
-  #scan(nowMs: number): void {
+  #scan(nowMs: number, keeps: boolean): void {
     const { scanMax, refreshMs } = this.#config;
+    this.#keeps = keeps;
+    this.#hasKept = false;
     const count = Math.min(this.#waiters.length, scanMax);
     let refreshes = REFRESHES_MAX;
     this.#rank = Infinity;
@@ -395,7 +409,14 @@ export class LateRoom<W extends LateWaiter> {
     const away = waiter.slackMs === 0 ? 0 : awayMs(waiter, target);
     if (rank % RANKS !== RANK.overdue) {
       if (answered + away + price > busyMs) return;
-      if (answered + away + tooMuch * this.#homeCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) return;
+      if (
+        this.#keeps &&
+        answered + away + tooMuch * this.#homeCrowd > busyMs &&
+        nowMs + busyMs <= this.#homeByMs(waiter)
+      ) {
+        this.#hasKept = true;
+        return;
+      }
       if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
     }
     const value = this.#valueOf(waiter, rank, work + away + price + debt + this.#loadMs[target]!, nowMs);

@@ -58,12 +58,12 @@ export const lateSettings = section({
     doc: "What work that another target's cache would have saved costs each request that waits, as a part of that work.",
   }),
   homeWeight: number({
-    default: 2.4,
+    default: 8,
     max: 100,
-    doc: "The same, where the question is whether a request is kept for the home of its prefix and that would answer within homeShare: who is in time all the same loses nothing by waiting, and the others gain.",
+    doc: "The same, where the question is whether a request is kept for the home of its prefix, that would answer within homeShare, and another request can go in its place: who is in time all the same loses nothing by waiting, and the others gain.",
   }),
   homeShare: number({
-    default: 0.6,
+    default: 0.75,
     max: 1,
     doc: "Part of the time in which a first token is wanted by which the prefix's home must be thought to answer for that; the rest is for what may come between.",
   }),
@@ -84,9 +84,9 @@ export const lateSettings = section({
     doc: "From here on a target's work is long.",
   }),
   loadMs: duration({
-    default: "1ms",
+    default: "0.5ms",
     max: "10s",
-    doc: "What each request that a target has makes it dearer: their tokens slow its prompts down.",
+    doc: "What each request that a target has makes it dearer, where prompts have usualTokens on average, and as many times that as they have more: their tokens slow its prompts and all its answers down.",
   }),
   usualTokens: integer({
     default: 1000,

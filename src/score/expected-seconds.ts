@@ -28,7 +28,10 @@ export function expectedSeconds(view: TargetView, target: number, wanted: Wanted
 /** Says of a target, of which no more than `seconds` are expected, whether it may be taken. */
 export type May = (target: number, seconds: number) => boolean;
 
-/** Which targets are meant. */
+/** The mark of a target of which is known already that it may not be taken. */
+export const LATE = 2;
+
+/** Which targets are meant, but for such as are marked LATE. */
 export interface Only {
   readonly may: May;
   /** With at most so much to compute. */
@@ -49,7 +52,7 @@ const ALL: Only = { may: () => true, freshTokens: Infinity, slowest: 0, alike: 1
  */
 export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: Only = ALL): number {
   const { count, routable, active, queuedTokens, matchedTokens, secondsPerPrefillToken, secondsPerActive } = view;
-  const { slots, secondsPerQueuedRequest, kvOffset, kvPerToken, penaltySeconds } = view;
+  const { slots, secondsPerQueuedRequest, kvOffset, kvPerToken, penaltySeconds, marks } = view;
   const { promptTokens, missWeight = MISS_WEIGHT } = wanted;
   const { may, freshTokens, slowest, alike } = only;
   const isAny = only === ALL;
@@ -62,7 +65,7 @@ export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: On
     const seconds = secondsPerPrefillToken[target]!;
     const rest = promptTokens - matched;
     let of = Infinity;
-    if (isAny || (rest <= freshTokens && seconds * alike >= slowest)) {
+    if (isAny || (rest <= freshTokens && seconds * alike >= slowest && marks[target] !== LATE)) {
       const before = queuedTokens[target]!;
       if ((before + (rest < 0 ? 0 : rest)) * seconds > best) continue;
       of = secondsOf(
@@ -92,7 +95,7 @@ export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: On
   return found;
 }
 
-export function secondsOf(
+function secondsOf(
   promptTokens: number,
   missWeight: number,
   active: number,

@@ -11,7 +11,7 @@
  */
 import type { Prng } from "../base/prng.ts";
 import { extremes, leastCost } from "./choices.ts";
-import { type May, secondsOf, soonestOf } from "./expected-seconds.ts";
+import { expectedSeconds, LATE, type May, soonestOf } from "./expected-seconds.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** By priority: how many times the expected time must fit into what is left. */
@@ -27,61 +27,33 @@ const ANSWER_TOKENS = 1000;
 const BEHIND_SECONDS = 0.15;
 /** Prompts that differ by less need as much. */
 const TOKENS_ALIKE = 64;
-/** So often those are asked that have the next least; then all. */
-const ROUNDS = 4;
+/** Of whether a target is in time, in `view.marks`, beside LATE. */
+const NOT_ASKED = 0;
+const IN_TIME = 1;
 
 export function slowestInTime(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const { count, routable, matchedTokens, secondsPerPrefillToken } = view;
+  const { count, routable, costs, matchedTokens, secondsPerPrefillToken } = view;
   const { promptTokens } = wanted;
   const may = inTime(view, wanted);
-  let [cached, cachedAt, slowest, slowestAt] = [-1, 0, 0, 0];
+  let work = Infinity;
   for (let target = 0; target < count; target += 1) {
-    if (routable[target] === 0) continue;
-    const matched = matchedTokens[target]!;
-    const seconds = secondsPerPrefillToken[target]!;
-    if (matched > cached) [cached, cachedAt] = [matched, target];
-    if (seconds > slowest) [slowest, slowestAt] = [seconds, target];
-  }
-  let work = freshTokens(promptTokens, cached);
-  if (!isAny(view, matchedTokens, cachedAt, may)) {
-    fillWork(view, promptTokens);
-    work = leastOf(view, may);
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    if (fresh < work && routable[target] === 1 && may(target, Infinity)) work = fresh;
   }
   if (work === Infinity) return soonestOf(view, prng, wanted);
   const enough = work * ALIKE + TOKENS_ALIKE;
-  // Where nobody has any of it all have as much to compute.
-  if (cached > 0 || !isAny(view, secondsPerPrefillToken, slowestAt, may))
-    slowest = slowestOf(view, wanted, may, enough);
+  for (let target = 0; target < count; target += 1) {
+    costs[target] = promptTokens - matchedTokens[target]! > enough ? Infinity : -secondsPerPrefillToken[target]!;
+  }
+  const slowest = -leastInTime(view, wanted, may);
   return soonestOf(view, prng, wanted, { may, freshTokens: enough, slowest, alike: ALIKE });
-}
-
-/** What is to be computed, into `view.costs`. */
-function fillWork({ count, costs, matchedTokens }: TargetView, promptTokens: number): void {
-  for (let target = 0; target < count; target += 1) costs[target] = freshTokens(promptTokens, matchedTokens[target]!);
-}
-
-/** The most seconds of a token of those in time that have at most that to compute. */
-function slowestOf(view: TargetView, { promptTokens }: Wanted, may: May, work: number): number {
-  const { count, routable, costs, matchedTokens, secondsPerPrefillToken } = view;
-  let [slowest, slowestAt] = [0, 0];
-  for (let target = 0; target < count; target += 1) {
-    const seconds = secondsPerPrefillToken[target]!;
-    if (seconds > slowest && promptTokens - matchedTokens[target]! <= work && routable[target] === 1)
-      [slowest, slowestAt] = [seconds, target];
-  }
-  const isMeant: May = (target, seconds) => promptTokens - matchedTokens[target]! <= work && may(target, seconds);
-  if (isAny(view, secondsPerPrefillToken, slowestAt, isMeant)) return slowest;
-  for (let target = 0; target < count; target += 1) {
-    costs[target] = promptTokens - matchedTokens[target]! <= work ? -secondsPerPrefillToken[target]! : Infinity;
-  }
-  return -leastOf(view, may);
 }
 
 export function cheapestInTime(view: TargetView, prng: Prng, wanted: Wanted): number {
   const { count, costs, active } = view;
   const may = inTime(view, wanted);
   fillMoney(view, wanted.promptTokens);
-  const cheapest = leastOf(view, may);
+  const cheapest = leastInTime(view, wanted, may);
   if (cheapest === Infinity) return soonestOf(view, prng, wanted);
   // A step costs much the same whatever its batch: who joins the most shares it with the most.
   for (let target = 0; target < count; target += 1) {
@@ -117,73 +89,56 @@ function freshTokens(promptTokens: number, matchedTokens: number): number {
   return rest < 1 ? 1 : rest;
 }
 
-/**
- * The least of `view.costs` of routable targets that are in time; Infinity: none is. Whether one is takes ten times as
- * long to say as what is in a column, so it is asked of those with the least of all, then of those with the next.
- */
-function leastOf(view: TargetView, may: May): number {
-  const { count, routable, costs } = view;
-  let tried = -Infinity;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    let [least, leastAt] = [Infinity, 0];
-    for (let target = 0; target < count; target += 1) {
-      const of = costs[target]!;
-      if (of < least && of > tried && routable[target] === 1) [least, leastAt] = [of, target];
-    }
-    if (least === Infinity || isAny(view, costs, leastAt, may)) return least;
-    tried = least;
-  }
+/** The least of `view.costs` of those that are routable and in time. */
+function leastInTime(view: TargetView, wanted: Wanted, may: May): number {
+  const { count, routable, costs, marks, matchedTokens, queuedTokens, secondsPerPrefillToken } = view;
+  const { active, running, stepSeconds, secondsPerActive } = view;
+  const { promptTokens, gapMs = Infinity } = wanted;
   let least = Infinity;
   for (let target = 0; target < count; target += 1) {
     const of = costs[target]!;
-    if (of < least && of > tried && routable[target] === 1 && may(target, Infinity)) least = of;
+    if (!(of < least) || routable[target] === 0) continue;
+    // Those that are wanted most are often full: of most of them that tells enough, and is told here in a fifth of the time.
+    const between = betweenSeconds(active[target]!, running[target]!, stepSeconds[target]!, secondsPerActive[target]!);
+    const seconds = secondsPerPrefillToken[target]!;
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    if (isFull(between, gapMs, queuedTokens[target]! * seconds, fresh * seconds)) marks[target] = LATE;
+    else if (may(target, Infinity)) least = of;
   }
   return least;
 }
 
-/** Whether that one, or another behind it that has the same in the column, is in time. */
-function isAny({ count, routable }: TargetView, column: Float64Array, first: number, may: May): boolean {
-  const value = column[first]!;
-  for (let target = first; target < count; target += 1) {
-    if (column[target] === value && routable[target] === 1 && may(target, Infinity)) return true;
-  }
-  return false;
+/** Between two tokens, with the request among those that are there. */
+function betweenSeconds(active: number, running: number, stepSeconds: number, secondsPerActive: number): number {
+  const since = active + 1 - running;
+  return stepSeconds + (since < 0 ? 0 : since) * secondsPerActive;
 }
 
-/** Says of a routable target whether it is in time. */
+/** Its tokens would come too far apart, or it is behind. */
+function isFull(betweenTokens: number, gapMs: number, queuedSeconds: number, ownSeconds: number): boolean {
+  if (betweenTokens > gapMs / GAP_MARGIN) return true;
+  return !(queuedSeconds <= BEHIND_SECONDS || queuedSeconds <= ownSeconds);
+}
+
+/** Says of a routable target whether it is in time: once of each, which `view.marks` remember. */
 function inTime(view: TargetView, wanted: Wanted): May {
-  const { matchedTokens, queuedTokens, secondsPerPrefillToken, slots, secondsPerQueuedRequest } = view;
-  const { active, running, stepSeconds, secondsPerActive, kvOffset, kvPerToken, penaltySeconds } = view;
+  const { marks, matchedTokens, queuedTokens, secondsPerPrefillToken } = view;
+  const { active, running, stepSeconds, secondsPerActive } = view;
   const { promptTokens, leftMs = Infinity, gapMs = Infinity, priority = 1 } = wanted;
   const left = leftMs / (1000 * (MARGINS[priority] ?? MARGIN_USUAL));
-  const gap = gapMs / GAP_MARGIN;
+  // Whether it makes others wait is no matter of its own time.
+  const alone = { ...wanted, missWeight: 0 };
+  marks.fill(NOT_ASKED);
   return (target, most) => {
+    const mark = marks[target]!;
+    if (mark !== NOT_ASKED) return mark === IN_TIME;
+    const between = betweenSeconds(active[target]!, running[target]!, stepSeconds[target]!, secondsPerActive[target]!);
     const seconds = secondsPerPrefillToken[target]!;
-    const before = queuedTokens[target]!;
-    const matched = matchedTokens[target]!;
-    const isAhead =
-      before * seconds <= BEHIND_SECONDS || before * seconds <= freshTokens(promptTokens, matched) * seconds;
-    if (!isAhead) return false;
-    // Between two tokens, with the request among those that are there.
-    const since = active[target]! + 1 - running[target]!;
-    const between = stepSeconds[target]! + (since < 0 ? 0 : since) * secondsPerActive[target]!;
-    if (between > gap) return false;
-    if (most <= left) return true;
-    const expected = secondsOf(
-      promptTokens,
-      // Whether it makes others wait is no matter of its own time.
-      0,
-      active[target]!,
-      before,
-      matched,
-      seconds,
-      secondsPerActive[target]!,
-      slots[target]!,
-      secondsPerQueuedRequest[target]!,
-      kvOffset[target]!,
-      kvPerToken[target]!,
-      penaltySeconds[target]!,
-    );
-    return !(expected > left);
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    const isLate =
+      isFull(between, gapMs, queuedTokens[target]! * seconds, fresh * seconds) ||
+      (most > left && expectedSeconds(view, target, alone) > left);
+    marks[target] = isLate ? LATE : IN_TIME;
+    return !isLate;
   };
 }

@@ -7,6 +7,7 @@
 /** Says of a hash that it isn't there; also what marks an empty place, since hashes are not negative. */
 export const NONE = -1;
 const CAPACITY_MIN = 16;
+const CAPACITY_SMALL = 2048;
 
 export class BlockTable {
   #hashes = new Float64Array(CAPACITY_MIN).fill(NONE);
@@ -83,7 +84,8 @@ export class BlockTable {
   #grow(): void {
     const hashes = this.#hashes;
     const values = this.#values;
-    const capacity = hashes.length * 2;
+    // While it is small it grows fast: most that grow go on to.
+    const capacity = hashes.length * (hashes.length < CAPACITY_SMALL ? 4 : 2);
     this.#hashes = new Float64Array(capacity).fill(NONE);
     this.#values = new Int32Array(capacity);
     this.#mask = capacity - 1;

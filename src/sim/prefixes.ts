@@ -1,7 +1,6 @@
 /** What a router knows of the nodes' caches: what they hold, by their events, and what is on its way there. */
 import type { Home } from "../flow/late-room.ts";
 import { BlockHolders } from "./block-holders.ts";
-import { BlockTable } from "./block-table.ts";
 import type { CacheWatch } from "./kv-cache.ts";
 
 const HOMES_MAX = 8;
@@ -46,26 +45,24 @@ export interface KnownPrefixes {
 
 export class CachePrefixes implements KnownPrefixes {
   readonly #caches: NodeCaches;
-  /** By node: blocks that requests on their way will bring, and how many of those. */
-  readonly #coming: readonly BlockTable[];
-  readonly #comingTo: BlockHolders;
+  /** Nodes to which requests with the block are on their way, once for each. */
+  readonly #coming: BlockHolders;
   // Of the prompt that was matched last: targets that hold its beginning, and blocks of it, fewest first.
   readonly #found: Int32Array;
   readonly #blocks: Int32Array;
   #count = 0;
-  /** Targets that hold all blocks so far, and those that hold the next one, a bit each. */
+  /** Where those begin that hold all of it. */
+  #whole = 0;
+  /** Targets that hold all blocks so far, a bit each. */
   readonly #alive: Int32Array;
-  readonly #holding: Int32Array;
 
   constructor(caches: NodeCaches) {
     const targets = caches.blockTokens.length;
     this.#caches = caches;
-    this.#coming = Array.from({ length: targets }, () => new BlockTable());
-    this.#comingTo = new BlockHolders(targets);
+    this.#coming = new BlockHolders(targets, true);
     this.#found = new Int32Array(targets);
     this.#blocks = new Int32Array(targets);
     this.#alive = new Int32Array(caches.holders.words);
-    this.#holding = new Int32Array(caches.holders.words);
   }
 
   fill(hashes: readonly number[], matchedTokens: Float64Array, cachedBlocks: Float64Array): void {
@@ -84,72 +81,52 @@ export class CachePrefixes implements KnownPrefixes {
     this.#match(hashes);
     if (this.#count === 0) return NO_HOMES;
     const homes: Home[] = [];
-    for (let at = this.#count - 1; at >= 0; at -= 1) {
-      const target = this.#found[at]!;
-      const tokens = this.#blocks[at]! * blockTokens[target]!;
-      let place = homes.length;
-      while (place > 0 && isBefore(tokens, target, homes[place - 1]!)) place -= 1;
-      if (place === HOMES_MAX) continue;
-      if (homes.length === HOMES_MAX) homes.pop();
-      homes.splice(place, 0, { target, tokens });
-    }
+    // From the most on, and of equals from the first on: what comes later is rarely one of the few.
+    for (let at = this.#whole; at < this.#count; at += 1) keep(homes, this.#found[at]!, this.#blocks[at]!, blockTokens);
+    for (let at = this.#whole - 1; at >= 0; at -= 1) keep(homes, this.#found[at]!, this.#blocks[at]!, blockTokens);
     return homes;
   }
 
   routed(target: number, hashes: readonly number[]): void {
-    const coming = this.#coming[target]!;
-    for (const hash of hashes) {
-      const count = Math.max(0, coming.get(hash));
-      if (count === 0) this.#comingTo.add(hash, target);
-      coming.set(hash, count + 1);
-    }
+    const coming = this.#coming;
+    for (let block = 0; block < hashes.length; block += 1) coming.add(hashes[block]!, target);
   }
 
   computed(target: number, hashes: readonly number[]): void {
-    const coming = this.#coming[target]!;
-    for (const hash of hashes) {
-      const count = coming.get(hash) - 1;
-      if (count > 0) coming.set(hash, count);
-      else {
-        coming.delete(hash);
-        this.#comingTo.remove(hash, target);
-      }
-    }
+    const coming = this.#coming;
+    for (let block = 0; block < hashes.length; block += 1) coming.remove(hashes[block]!, target);
   }
 
   /** Block by block, the targets that have no more of it drop out: bits at a time, however many hold the first. */
   #match(hashes: readonly number[]): void {
     this.#count = 0;
+    this.#whole = 0;
     if (hashes.length === 0) return;
     const alive = this.#alive;
-    const holding = this.#holding;
-    let last = this.#hold(hashes[0]!, alive, alive.length - 1);
-    for (let block = 1; block < hashes.length && last >= 0; block += 1) {
+    const { holders } = this.#caches;
+    const coming = this.#coming;
+    let last = alive.length - 1;
+    alive.fill(-1);
+    for (let block = 0; block < hashes.length && last >= 0; block += 1) {
+      const held = holders.rowOf(hashes[block]!);
+      const comes = coming.rowOf(hashes[block]!);
+      const [holding, bringing] = [holders.bits, coming.bits];
       const until = last;
-      this.#hold(hashes[block]!, holding, until);
       last = -1;
       for (let word = 0; word <= until; word += 1) {
         const were = alive[word]!;
         if (were === 0) continue;
-        const are = were & holding[word]!;
+        const are = were & (holding[held + word]! | bringing[comes + word]!);
         if (are !== were) {
-          this.#drop(word, were ^ are, block);
+          // Of the first block they have nothing.
+          if (block > 0) this.#drop(word, were ^ are, block);
           alive[word] = are;
         }
         if (are !== 0) last = word;
       }
     }
+    this.#whole = this.#count;
     for (let word = 0; word <= last; word += 1) this.#drop(word, alive[word]!, hashes.length);
-  }
-
-  /** Sets the bits of those that hold the block, up to that word; answers the last word that has any. */
-  #hold(hash: number, bits: Int32Array, until: number): number {
-    for (let word = 0; word <= until; word += 1) bits[word] = 0;
-    this.#caches.holders.mark(hash, bits);
-    this.#comingTo.mark(hash, bits);
-    let last = until;
-    while (last >= 0 && bits[last] === 0) last -= 1;
-    return last;
   }
 
   #drop(word: number, bits: number, blocks: number): void {
@@ -159,6 +136,16 @@ export class CachePrefixes implements KnownPrefixes {
       this.#count += 1;
     }
   }
+}
+
+/** Puts it in its place among those with the most. */
+function keep(homes: Home[], target: number, blocks: number, blockTokens: readonly number[]): void {
+  const tokens = blocks * blockTokens[target]!;
+  let place = homes.length;
+  while (place > 0 && isBefore(tokens, target, homes[place - 1]!)) place -= 1;
+  if (place === HOMES_MAX) return;
+  if (homes.length === HOMES_MAX) homes.pop();
+  homes.splice(place, 0, { target, tokens });
 }
 
 function isBefore(tokens: number, target: number, home: Home): boolean {

@@ -1,5 +1,5 @@
 /** members, once and watched, against servers that stream, break off, come back, or never were there. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { type MembersConfig, membersSettings } from "../../src/ctl/settings.ts";
 import { showMembers } from "../../src/ctl/watch.ts";
@@ -93,7 +93,8 @@ interface Watching {
 const nodes: FakeNode[] = [];
 const watchings: Watching[] = [];
 
-afterEach(async () => {
+// They wait for the clock most of the time, and do so together.
+afterAll(async () => {
   for (const watching of watchings.splice(0)) {
     watching.end();
     await watching.code;
@@ -124,7 +125,7 @@ function watch(endpoint: string, config: Partial<MembersConfig> = {}): Watching 
 
 const at = (node: FakeNode): string => `http://127.0.0.1:${node.server.port}`;
 
-describe("members", () => {
+describe.concurrent("members", () => {
   test("once", async () => {
     const watching = watch(at(fakeNode()), { watch: false });
     expect([await watching.code, watching.out, watching.err]).toEqual([0, TABLE, ""]);

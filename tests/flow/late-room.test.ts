@@ -175,6 +175,18 @@ describe("a room of requests that are bound late", () => {
     expect(mesh.serve()).toEqual(["2 to 2: 1000"]);
   });
 
+  test("counts requests at a target for more where prompts are long", () => {
+    const begun = (tokens: number) => {
+      const mesh = new Mesh(2, { loadMs: 1, usualTokens: 1000 });
+      for (let before = 0; before < 400; before += 1) mesh.room.remove(mesh.ask(tokens));
+      mesh.active[0] = 30;
+      mesh.ask(2000, { cached: [{ target: 0, tokens: 1000 }] });
+      return mesh.serve();
+    };
+    expect(begun(1000)).toEqual(["401 to 0: 1000"]);
+    expect(begun(10_000)).toEqual(["401 to 1: 2000"]);
+  });
+
   test("prefers the target whose cache has the prefix", () => {
     const mesh = new Mesh(3);
     mesh.ask(8000, { cached: [{ target: 2, tokens: 6000 }] });
@@ -226,15 +238,15 @@ describe("a room of requests that are bound late", () => {
     expect(priced.serve()).toEqual([]);
   });
 
-  test("keeps a request for a home that is in time, where others gain by that", () => {
+  test("keeps a request for a home that is in time, where another one goes in its place", () => {
     // 450 ms here, 700 at its home, where it is 350 ms less work.
-    const begun = (others: number, config: Partial<LateConfig> = {}) => {
+    const begun = (others: number, config: Partial<LateConfig> = {}, more: Partial<Request> = {}) => {
       const mesh = new Mesh(2, config);
       mesh.occupy(0, 500);
       mesh.occupy(1, 1100);
       mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
       mesh.nowMs = 450;
-      for (let other = 0; other < others; other += 1) mesh.ask(3000);
+      for (let other = 0; other < others; other += 1) mesh.ask(3000, more);
       return mesh.serve();
     };
     expect(begun(2)).toEqual(["2 to 0: 3000"]);
@@ -243,6 +255,8 @@ describe("a room of requests that are bound late", () => {
     expect(begun(2, { patienceMs: 1500 })).toEqual(["1 to 0: 8000"]);
     expect(begun(2, { homeShare: 0.5 })).toEqual(["1 to 0: 8000"]);
     expect(begun(0)).toEqual(["1 to 0: 8000"]);
+    // The others are kept for it, too, and nobody is left for target 0.
+    expect(begun(2, {}, { cached: [{ target: 1, tokens: 2900 }] })).toEqual(["1 to 0: 8000"]);
   });
 
   test("serves those that can still be in time before those that can't", () => {

@@ -1,5 +1,5 @@
 /** How members over real sockets on loopback find each other: names, files, and what they say when nobody is there. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,8 @@ import { announcedHost, isOwnAddress } from "../../src/mesh/own-address.ts";
 import type { Resolver } from "../../src/mesh/seed-names.ts";
 import { type Node, open, stopAll, until } from "./member-bed.ts";
 
-afterEach(stopAll);
+// They wait for the clock most of the time, and do so together.
+afterAll(stopAll);
 
 /** DNS as the test has it: addresses by name, which may change. */
 function dns(records: Readonly<Record<string, readonly string[]>>): Resolver {
@@ -23,7 +24,7 @@ function dns(records: Readonly<Record<string, readonly string[]>>): Resolver {
 
 const portOf = ({ member }: Node): number => parseAddress(member.address)?.port ?? 0;
 
-describe("members", () => {
+describe.concurrent("members", () => {
   test("that resolved their names too early grow together into one mesh when DNS knows them all", async () => {
     const early: string[] = ["127.0.1.1", "127.0.1.2"];
     const late: string[] = ["127.0.1.3", "127.0.1.4"];
@@ -117,7 +118,7 @@ describe("members", () => {
   });
 });
 
-describe("the address that a node announces", () => {
+describe.concurrent("the address that a node announces", () => {
   const never = (): Promise<readonly string[]> => Promise.reject(new Error("not to be asked for"));
   const seeds =
     (...addresses: string[]) =>

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
@@ -14,7 +14,8 @@ import { sliceOf } from "../kube/model-api.ts";
 import { selfSigned } from "../net/certificates.ts";
 
 const ended: (() => unknown)[] = [];
-afterEach(async () => {
+// They wait for the clock most of the time, and do so together.
+afterAll(async () => {
   for (const end of ended.splice(0).toReversed()) await end();
 });
 
@@ -61,7 +62,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 const slice = (name: string) => sliceOf(name, [{ pod: name, address: "10.0.0.1" }]);
 
-test("what there is, is listed, and changes are heard of at once", async () => {
+test.concurrent("what there is, is listed, and changes are heard of at once", async () => {
   const server = await kubernetes();
   server.put("endpointslices", slice("a"));
   const { watcher, pods, news } = watching(new KubeAccess(own(server.serviceAccount), server.env));
@@ -76,7 +77,7 @@ test("what there is, is listed, and changes are heard of at once", async () => {
   expect(server.requests[0]?.token).toBe("Bearer first-token");
 });
 
-test("a server that is too busy says when it is asked again", async () => {
+test.concurrent("a server that is too busy says when it is asked again", async () => {
   const server = await kubernetes();
   server.faults.set("endpointslices list", { status: 429, message: "too many requests", retryAfter: "1" });
   const { watcher, news } = watching(new KubeAccess(own(server.serviceAccount), server.env));
@@ -88,7 +89,7 @@ test("a server that is too busy says when it is asked again", async () => {
   expect(second!.atMs - first!.atMs).toBeGreaterThanOrEqual(1000);
 });
 
-test("a page that is larger than what is read is asked for in smaller ones", async () => {
+test.concurrent("a page that is larger than what is read is asked for in smaller ones", async () => {
   const server = await kubernetes();
   for (let index = 0; index < 40; index += 1) server.put("endpointslices", slice(`pod-${index}`));
   const { watcher } = watching(new KubeAccess(own(server.serviceAccount), server.env), { answerBytesMax: 6000 });
@@ -101,7 +102,7 @@ test("a page that is larger than what is read is asked for in smaller ones", asy
   expect(new Set(limits.slice(3))).toEqual(new Set(["7"]));
 });
 
-test("heads that come late, and answers that are none, are failures like others", async () => {
+test.concurrent("heads that come late, and answers that are none, are failures like others", async () => {
   const server = await kubernetes();
   server.delayMs = 400;
   const { watcher } = watching(new KubeAccess(own(server.serviceAccount), server.env));
@@ -129,7 +130,7 @@ test("heads that come late, and answers that are none, are failures like others"
   );
 });
 
-test("a server that shows a certificate of somebody else is not told the token", async () => {
+test.concurrent("a server that shows a certificate of somebody else is not told the token", async () => {
   const server = await kubernetes();
   const account = folder();
   writeFileSync(join(account, "token"), "t");
@@ -141,7 +142,7 @@ test("a server that shows a certificate of somebody else is not told the token",
   expect(server.requests).toEqual([]);
 });
 
-test("a mount that is not there is told of, and used when it is", async () => {
+test.concurrent("a mount that is not there is told of, and used when it is", async () => {
   const server = await kubernetes();
   const { watcher, news } = watching(new KubeAccess(own(join(folder(), "none")), server.env));
   await until(() => news.length > 0);
@@ -161,7 +162,7 @@ test("a mount that is not there is told of, and used when it is", async () => {
   await until(() => other.watcher.hasSynced);
 });
 
-test("outside of a cluster a kubeconfig says how, with files beside it", async () => {
+test.concurrent("outside of a cluster a kubeconfig says how, with files beside it", async () => {
   const server = await kubernetes();
   const path = folder();
   writeFileSync(join(path, "ca.pem"), server.ca);
@@ -194,7 +195,7 @@ users: [{ name: u, user: { tokenFile: token } }, { name: plugin, user: { exec: {
   expect(() => new KubeAccess(own("/x"), {})).toThrow("this is no pod of Kubernetes");
 });
 
-test("a server's certificate must be for its address, or for the name that the file tells", async () => {
+test.concurrent("a server's certificate must be for its address, or for the name that the file tells", async () => {
   const tls = selfSigned("api.internal");
   const tokens: string[] = [];
   const server = createServer(tls, ({ headers }, response) => {
@@ -230,7 +231,7 @@ users: [{ name: u, user: { token: secret } }]
   expect(tokens[0]).toBe("Bearer secret");
 });
 
-test("a client certificate is shown to a server that asks for one", async () => {
+test.concurrent("a client certificate is shown to a server that asks for one", async () => {
   const [tls, client] = [selfSigned("x", "IP:127.0.0.1"), selfSigned("client")];
   const seen: string[] = [];
   const server = createServer(

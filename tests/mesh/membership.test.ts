@@ -1,9 +1,10 @@
 /** Members over real sockets on loopback: they meet, lose one another, and part. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { type Node, open, stopAll, until } from "./member-bed.ts";
 
-afterEach(stopAll);
+// They wait for the clock most of the time, and do so together.
+afterAll(stopAll);
 
 async function mesh(count: number): Promise<Node[]> {
   const first = await open("n0", []);
@@ -18,7 +19,7 @@ async function mesh(count: number): Promise<Node[]> {
 const kinds = (node: Node, id: string): string[] =>
   node.events.filter((event) => event.id === id).map(({ kind }) => kind);
 
-describe("members on loopback", () => {
+describe.concurrent("members on loopback", () => {
   test("meet through one seed, and know each other's metadata", async () => {
     const nodes = await mesh(5);
     for (const { member } of nodes) {

@@ -98,7 +98,7 @@ test.concurrent("several ports of a pod are endpoints of one node; a pod that di
   const [one, other] = [bed.vllm("llama"), bed.vllm("llama")];
   const source = `k8s://default?pods=app=vllm&port=${one.port},${other.port}&runtime=vllm`;
   server.put("pods", podOf("dp", "127.0.0.1"));
-  const router = await bed.router(server, "--discover", source);
+  const router = await bed.router(server, "--strategy", "round-robin", "--discover", source);
   const expected = [`dp.default/${one.port}`, `dp.default/${other.port}`].toSorted();
   expect(await ids(router)).toEqual(expected);
   expect(new Set((await nodes(router)).map((target) => (target as unknown as { node: string }).node))).toEqual(

@@ -23,7 +23,8 @@ beforeAll(async () => {
     "endpointslices",
     sliceOf("vllm-1", [{ pod: "vllm-a", address: "127.0.0.1", zone: "eu-1a" }], { port: first.port }),
   );
-  one = await bed.router(server, "--discover", "k8s://default?selector=app=vllm");
+  // By turns, whichever of them is nearer: who may serve is what is asked here.
+  one = await bed.router(server, "--strategy", "round-robin", "--discover", "k8s://default?selector=app=vllm");
 });
 
 afterAll(() => bed.end());

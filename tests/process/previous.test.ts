@@ -63,19 +63,27 @@ async function streamed(of: Started): Promise<string[]> {
   );
 }
 
-async function ask(of: Started, model: string, headers = {}): Promise<{ status: number; node: string | null }> {
+async function ask(
+  of: Started,
+  model: string,
+  headers = {},
+  content = "hi",
+): Promise<{ status: number; node: string | null }> {
   const answer = await fetch(`http://${of.address("listen")}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }], max_tokens: 1 }),
+    body: JSON.stringify({ model, messages: [{ role: "user", content }], max_tokens: 1 }),
   });
   await answer.text();
   return { status: answer.status, node: answer.headers.get("x-infermesh-node") };
 }
 
+/** Some 20,000 tokens: what takes longer to compute than any node is further away than another. */
+const LONG = "word ".repeat(20_000);
+
 /** The nodes that answer one of many requests. */
 async function serving(of: Started, model: string): Promise<Set<string>> {
-  const answers = await Promise.all(Array.from({ length: 16 }, () => ask(of, model)));
+  const answers = await Promise.all(Array.from({ length: 16 }, (_, at) => ask(of, model, {}, `${at} ${LONG}`)));
   return new Set(answers.map(({ status, node }) => (status === 200 ? (node ?? "nobody") : String(status))));
 }
 

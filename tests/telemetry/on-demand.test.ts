@@ -1,5 +1,5 @@
 /** A runtime that loads what it is asked for: what the agent tells of models that are not loaded. */
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { openRuntime } from "../../src/telemetry/open-runtime.ts";
 import { runtimeSettings } from "../../src/telemetry/runtime-settings.ts";
@@ -10,12 +10,13 @@ import { type FakeOllama, startFakeOllama } from "./fake-ollama.ts";
 
 const MODEL = "small:1b";
 const never = new AbortController().signal;
-let fake: FakeOllama | undefined;
-let runtime: WatchedRuntime | undefined;
+// They wait for the clock most of the time, and do so together.
+const fakes: FakeOllama[] = [];
+const runtimes: WatchedRuntime[] = [];
 
-afterEach(async () => {
-  await runtime?.stop(0);
-  await fake?.stop();
+afterAll(async () => {
+  await Promise.all(runtimes.map((runtime) => runtime.stop(0)));
+  await Promise.all(fakes.map((fake) => fake.stop()));
 }, 30_000);
 
 async function until(holds: () => boolean): Promise<void> {
@@ -29,10 +30,11 @@ async function until(holds: () => boolean): Promise<void> {
 function watched(
   options: Parameters<typeof startFakeOllama>[0],
   warmup = false,
-): { one: WatchedRuntime; told: RuntimeEvent[] } {
-  fake = startFakeOllama(options);
+): { fake: FakeOllama; one: WatchedRuntime; told: RuntimeEvent[] } {
+  const fake = startFakeOllama(options);
+  fakes.push(fake);
   const told: RuntimeEvent[] = [];
-  runtime = openRuntime(
+  const one = openRuntime(
     { ...AUTO, kind: "ollama", url: { protocol: "http", host: "127.0.0.1", port: fake.port, tls: false, base: "" } },
     {
       name: "ollama",
@@ -42,13 +44,14 @@ function watched(
       tell: (event) => told.push(event),
     },
   ).begin();
-  return { one: runtime, told };
+  runtimes.push(one);
+  return { fake, one, told };
 }
 
 const toldOf = (one: WatchedRuntime) =>
   one.sample().models.map(({ model, state, loadSeconds }) => [model, state, loadSeconds] as const);
 
-test("those that it could load are served, and say how long that takes by their size", async () => {
+test.concurrent("those that it could load are served, and say how long that takes by their size", async () => {
   const { one } = watched({ models: [MODEL, "other:7b"], loaded: ["other:7b"], sizeBytes: 4e9 });
   await until(() => one.status.state === "ready" && one.sample().models.length === 2);
   expect(one.models).toEqual([MODEL, "other:7b"]);
@@ -59,11 +62,11 @@ test("those that it could load are served, and say how long that takes by their 
   ]);
 }, 30_000);
 
-test("one that somebody loads is loaded when it is seen, and cold again when it was let go", async () => {
-  const { one } = watched({ models: [MODEL] });
+test.concurrent("one that somebody loads is loaded when it is seen, and cold again when it was let go", async () => {
+  const { fake, one } = watched({ models: [MODEL] });
   await until(() => toldOf(one)[0]?.[1] === "available");
   const say = (keepAlive: number) =>
-    fetch(`http://127.0.0.1:${fake?.port}/api/generate`, {
+    fetch(`http://127.0.0.1:${fake.port}/api/generate`, {
       method: "POST",
       body: JSON.stringify({ model: MODEL, keep_alive: keepAlive }),
     });
@@ -75,7 +78,7 @@ test("one that somebody loads is loaded when it is seen, and cold again when it 
   expect(one.models).toEqual([MODEL]);
 }, 30_000);
 
-test("while the agent has one loaded it is served still, and afterwards it is known how long that took", async () => {
+test.concurrent("while the agent has one loaded it is served still, and afterwards it is known how long that took", async () => {
   const { one, told } = watched({ models: [MODEL], loadMs: 2000, sizeBytes: 1e9 });
   await until(() => one.status.state === "ready" && toldOf(one)[0]?.[1] === "available");
   const loading = one.load(MODEL, never);
@@ -91,8 +94,8 @@ test("while the agent has one loaded it is served still, and afterwards it is kn
   expect(loadSeconds).toBeGreaterThanOrEqual(2);
 }, 30_000);
 
-test("one that is warmed up goes on being served, since a request would have had it loaded as well", async () => {
-  const { one } = watched({ models: [MODEL], loaded: [MODEL] }, true);
-  await until(() => (fake?.chats ?? 0) === 1 && toldOf(one)[0]?.[1] === "loaded");
+test.concurrent("one that is warmed up goes on being served, since a request would have had it loaded as well", async () => {
+  const { fake, one } = watched({ models: [MODEL], loaded: [MODEL] }, true);
+  await until(() => fake.chats === 1 && toldOf(one)[0]?.[1] === "loaded");
   expect(one.models).toEqual([MODEL]);
 }, 30_000);

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { RemoteRuntime, type RemoteRuntimeOptions } from "../../src/telemetry/remote-runtime.ts";
 import { runtimeSettings } from "../../src/telemetry/runtime-settings.ts";
@@ -6,7 +6,8 @@ import { startVllmMock } from "../process/vllm-mock.ts";
 import { freePort } from "../ports.ts";
 
 const ended: (() => unknown)[] = [];
-afterEach(async () => {
+// They wait for the clock most of the time, and do so together.
+afterAll(async () => {
   for (const end of ended.splice(0)) await end();
 });
 
@@ -63,7 +64,7 @@ const models = (owner: string, ...ids: string[]) => ({
   data: ids.map((id) => ({ id, object: "model", owned_by: owner })),
 });
 
-test("a server is asked who it is, what it serves and how busy it is", async () => {
+test.concurrent("a server is asked who it is, what it serves and how busy it is", async () => {
   const mock = startVllmMock("llama");
   ended.push(() => mock.stop());
   const { runtime, strange, states } = watched(mock.port);
@@ -77,7 +78,7 @@ test("a server is asked who it is, what it serves and how busy it is", async () 
   expect(strange).toEqual([]);
 });
 
-test("one that is not there yet is found when it is", async () => {
+test.concurrent("one that is not there yet is found when it is", async () => {
   const port = freePort();
   const { runtime, strange } = watched(port);
   await Bun.sleep(100);
@@ -87,7 +88,7 @@ test("one that is not there yet is found when it is", async () => {
   expect(strange).toEqual([]);
 });
 
-test("one that nobody knows is told of once, and known when it says more", async () => {
+test.concurrent("one that nobody knows is told of once, and known when it says more", async () => {
   const answers: Record<string, unknown> = {};
   const { runtime, strange } = watched(serve(answers).port ?? 0);
   await until(() => strange.length > 0);
@@ -101,14 +102,14 @@ test("one that nobody knows is told of once, and known when it says more", async
   expect(strange.length).toBe(1);
 });
 
-test("a router of a mesh is no runtime", async () => {
+test.concurrent("a router of a mesh is no runtime", async () => {
   const { runtime, strange } = watched(serve({ "/v1/models": models("infermesh", "llama") }).port ?? 0);
   await until(() => strange.length > 0);
   expect(strange).toEqual(["it is a mock of a mesh"]);
   expect(runtime.models).toEqual([]);
 });
 
-test("one that wants a key is shown it", async () => {
+test.concurrent("one that wants a key is shown it", async () => {
   const { port = 0 } = serve(
     { "/v1/models": models("vllm", "llama"), "/health": {}, "/version": { version: "1" } },
     0,
@@ -121,7 +122,7 @@ test("one that wants a key is shown it", async () => {
   await until(() => runtime.models.includes("llama"));
 });
 
-test("another server at the same place is asked anew who it is", async () => {
+test.concurrent("another server at the same place is asked anew who it is", async () => {
   const first = serve({ "/v1/models": models("vllm", "llama"), "/health": {}, "/version": { version: "0.11.0" } });
   const { port = 0 } = first;
   const { runtime } = watched(port);
