@@ -184,7 +184,7 @@ export class DeskLine {
       this.#unheard.push({ seq: this.#seq, bytes, sentMs: nowMs, waitMs: RESEND_MS });
       packets.push(this.#pack(this.#seq, bytes, decides));
     }
-    if (packets.length === 0 && (this.#owesSign || nowMs - this.#saidMs >= everyMs)) {
+    if (packets.length === 0 && (this.#owesSign || this.#saidMs + everyMs <= nowMs)) {
       packets.push(this.#pack(0, null, decides));
     }
     if (packets.length > 0) {

@@ -48,12 +48,12 @@ export class Knowledge {
   }
 }
 
-/** Which router decides of a prompt, where there is one for each or one for all. */
+/** Which router owns a prompt. */
 export function ownerOf(
   hashes: readonly number[],
-  { routers, ownerBlock }: Pick<WorldSpec, "routers" | "ownerBlock">,
+  { routers, ownerBlock }: { readonly routers: number; readonly ownerBlock: number },
 ): number {
-  if (ownerBlock === undefined || hashes.length === 0) return 0;
+  if (hashes.length === 0) return 0;
   const hash = hashes[Math.min(ownerBlock, hashes.length - 1)]!;
   const mixed = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
   return ((mixed ^ (mixed >>> 13)) >>> 0) % routers;

@@ -5,6 +5,10 @@ import type { Sent } from "./sent.ts";
 export interface Network {
   /** The router's place in it. */
   readonly place: number;
+  /** How many routers let one of them decide; 0: each decides alone. */
+  readonly deciding: number;
+  /** Says something to another router. */
+  tell(router: number, packet: Uint8Array, nowMs: number): void;
   send(sent: Sent, nowMs: number): void;
   lost(): void;
   later(atMs: number, happens: (nowMs: number) => void): void;

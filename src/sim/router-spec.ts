@@ -17,6 +17,8 @@ export interface RouterSpec {
   readonly prices?: readonly number[];
   /** Of each node, for what it can do beside the others; 1. */
   readonly weights?: readonly number[];
+  /** How old what it knows of others' load at the nodes may be; 200. */
+  readonly toldMs?: number;
   /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
   readonly knows?: "caches" | "routed";
 }

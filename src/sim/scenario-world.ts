@@ -72,6 +72,8 @@ export function playCell(
     sampleEveryMs: samples.everyMs,
     sampleDelayMs: samples.delayMs,
     sampleLoss: samples.loss,
+    // As real ones do; they are at most as far from each other as the nodes of two zones.
+    ...(scenario.late.shared ? { deskMs: routers.zones.length > 1 ? network.betweenMs : network.withinMs } : {}),
     incidents: incidentsOf(scenario, cell, groups),
     ...slo,
     watch: (nowMs, nodes, seenBy) => watcher.see(nowMs, nodes, seenBy),

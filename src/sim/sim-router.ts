@@ -1,8 +1,5 @@
 /** One router of a simulated mesh: what it knows of the nodes, and how it sends what comes to it. */
-import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
-import { type Computing, TargetPace } from "../flow/target-pace.ts";
-import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
@@ -15,6 +12,7 @@ import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
 import { MeshFigures, NodeFigures } from "./sim-figures.ts";
+import { SimLate } from "./sim-late.ts";
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -31,8 +29,8 @@ export class SimRouter {
   readonly #strategy: Strategy | null;
   /** Of a strategy that sends twice what is late. */
   readonly #hedges: SimHedges | null;
-  readonly #room: LateRoom<Held> | null;
-  readonly #paces: TargetPace[];
+  /** Null where it chooses as requests come. */
+  readonly #late: SimLate | null;
   /** One way to each of the targets. */
   readonly #waysMs: Float64Array;
   /** Null where nobody asks for them. */
@@ -79,7 +77,6 @@ export class SimRouter {
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
-    this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
     this.#hedges =
       isLate || strategy.isHedging !== true
@@ -89,49 +86,51 @@ export class SimRouter {
             again: (sent, nowMs) => this.#again(sent, nowMs),
             drop: (sent, nowMs) => this.#drop(sent, nowMs),
           });
-    this.#room = isLate ? this.#lateRoom(strategy) : null;
+    this.#late = isLate ? this.#lateOf(strategy, rates, spec.toldMs ?? 0) : null;
     const priors = rates.map((rate, target) => {
       return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
     });
     this.#rates = isLate || strategy.needsFigures ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
-  #lateRoom(config: LateConfig): LateRoom<Held> {
-    const { count, routable, kvUsage, active } = this.#view;
-    const paces = this.#paces;
-    const waysMs = this.#waysMs;
-    const othersTokens = this.#othersTokens;
-    const othersMs = this.#othersMs;
-    const targets = {
-      count,
-      pace: (target: number) => paces[target]!,
-      hasRoom: (target: number) => routable[target] === 1 && kvUsage[target]! < KV_USAGE_MAX,
-      networkMs: (target: number) => waysMs[target]!,
-      active: (target: number) => active[target]!,
-      othersTokens: (target: number) => othersTokens[target]!,
-      othersMs: (target: number) => othersMs[target]!,
+  #lateOf(config: LateConfig, rates: readonly number[], toldMs: number): SimLate {
+    const knows = {
+      view: this.#view,
+      waysMs: this.#waysMs,
+      othersTokens: this.#othersTokens,
+      othersMs: this.#othersMs,
+      prefixes: this.#prefixes!,
+      network: this.#network,
+      rates,
+      toldMs,
     };
-    return new LateRoom(config, targets, ({ arrival }) => this.#prefixes!.homes(arrival.hashes));
+    return new SimLate(config, knows, (held, target, freshTokens, nowMs) => {
+      this.#bind(held, target, freshTokens, nowMs);
+    });
   }
 
   wayMs(target: number): number {
     return this.#waysMs[target]!;
   }
 
-  /** Requests that it holds. */
+  /** Requests that wait here, its own and those that it decides about for others. */
   get waiting(): number {
-    return this.#room?.waiting ?? 0;
+    return this.#late?.waiting ?? 0;
   }
 
   /** When to call `serve` though nothing came. */
   get wakeAtMs(): number {
-    return this.#room?.wakeAtMs ?? Infinity;
+    return this.#late?.wakeAtMs ?? Infinity;
+  }
+
+  /** Another router has said something. */
+  heard(router: number, packet: Uint8Array, nowMs: number): void {
+    this.#late?.heard(router, packet, nowMs);
   }
 
   take(id: number, arrival: Arrival, nowMs: number, isRetry = false): void {
-    if (this.#room !== null) {
-      this.#room.offer(new Held(id, arrival, isRetry), nowMs);
-      this.serve(nowMs);
+    if (this.#late !== null) {
+      this.#late.take(new Held(id, arrival, isRetry), nowMs);
       return;
     }
     const sent = this.#choose({ id, arrival, isRetry }, nowMs);
@@ -172,20 +171,12 @@ export class SimRouter {
 
   /** Sends what may be sent now of what is held. */
   serve(nowMs: number): void {
-    if (this.#room === null) return;
-    for (let bound = this.#room.next(nowMs); bound !== null; bound = this.#room.next(nowMs)) {
-      this.#bind(bound.waiter, bound.target, bound.freshTokens, nowMs);
-    }
+    this.#late?.serve(nowMs);
   }
 
   #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): Sent {
     const { promptTokens, hashes } = asked.arrival;
-    let computing: Computing | null = null;
-    if (this.#room !== null) {
-      const sentMs = nowMs + this.#waysMs[target]!;
-      computing = { tokens: freshTokens, sentMs, othersTokens: this.#othersTokens[target]! };
-      this.#paces[target]!.sent(computing);
-    }
+    const computing = this.#late?.sent(target, freshTokens, nowMs) ?? null;
     this.#active[target]! += 1;
     this.#queuedTokens[target]! += freshTokens;
     this.#view.contextTokens[target]! += promptTokens;
@@ -203,9 +194,7 @@ export class SimRouter {
     this.#rates?.firstToken(sent, nowMs);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     this.#hedges?.answered(sent, nowMs);
-    if (sent.computing === null) return;
-    this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#waysMs[sent.target]!);
-    this.serve(nowMs);
+    this.#late?.firstToken(sent, nowMs);
   }
 
   /** Its prompt is no work any more. */
@@ -232,7 +221,7 @@ export class SimRouter {
     const hasToken = sent.isDecoding;
     if (!hasToken) {
       this.#computed(sent);
-      if (sent.computing !== null) this.#paces[sent.target]!.dropped(sent.computing, nowMs);
+      this.#late?.failed(sent, nowMs);
     }
     this.#left(sent);
     if (this.#hedges?.isElsewhere(sent) === true) return;
@@ -279,8 +268,8 @@ export class SimRouter {
   #judge(target: number, samples: NodeSamples, nowMs: number): void {
     if (this.#rates === null) return;
     const seconds = this.#rates.secondsPerPrefillToken(target);
-    if (this.#room !== null) {
-      this.#paces[target]!.assume(seconds * 1000, nowMs);
+    if (this.#late !== null) {
+      this.#late.assume(target, seconds * 1000, nowMs);
       return;
     }
     this.#figures.told(target, samples, seconds);

@@ -21,11 +21,14 @@ export interface WorldSpec {
   /** Part of the samples that a router never gets; none. */
   readonly sampleLoss?: number;
   /**
-   * Where it is given, one router decides for all, as each tells it of what it does, and this is a message's way among
-   * them. Clients hear from their own.
+   * Where it is given, routers that bind late let one of them decide for all (sim-desk.ts), and this is a message's way
+   * among them.
    */
   readonly deskMs?: number;
-  /** That one is another one by prompt: named by its block of that number, or its last. */
+  /**
+   * Another design: requests go to the router that their prompt is owned by, named by its block of that number, or its
+   * last, so far away; clients hear from their own.
+   */
   readonly ownerBlock?: number;
   /** How routers that know what they sent tell each other of it: how often, how late, all of a prompt or what is new. */
   readonly prefixNews?: { readonly everyMs: number; readonly delayMs: number; readonly isWhole: boolean };

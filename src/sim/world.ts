@@ -17,7 +17,7 @@
 import { Prng } from "../base/prng.ts";
 import { Alarms } from "./alarms.ts";
 import type { Arrival } from "./arrival.ts";
-import { Knowledge, ownerOf } from "./knowledge.ts";
+import { Knowledge } from "./knowledge.ts";
 import { EventQueue, NO_ENTRY } from "./event-queue.ts";
 import { NodeSamples } from "./node-samples.ts";
 import { isLateConfig } from "./router-spec.ts";
@@ -25,6 +25,7 @@ import type { Sent } from "./sent.ts";
 import { type Incident, SimNode } from "./sim-node.ts";
 import { SimRouter } from "./sim-router.ts";
 import { outcomeOf, Tally, type Outcome, type Played } from "./tally.ts";
+import { Ways } from "./ways.ts";
 import type { WorldSpec } from "./world-spec.ts";
 
 /** After the last request came. */
@@ -55,7 +56,7 @@ export class World {
   readonly #tally: Tally;
   /** Decides which samples are lost. */
   readonly #losses: Prng;
-  readonly #jitter: Prng;
+  readonly #ways: Ways;
   #left: number;
   /** Requests that were sent a second time, which have numbers behind all others'. */
   #copies = 0;
@@ -72,6 +73,8 @@ export class World {
       const seed = prng.nextU32();
       return typeof router.strategy === "function" ? router.strategy(seed) : router.strategy;
     });
+    this.#losses = new Prng(prng.nextU32());
+    this.#ways = new Ways(spec, prng.nextU32());
     const needsCaches = strategies.some((strategy) => isLateConfig(strategy) || strategy.needsPrefixes);
     this.#knowledge = new Knowledge(spec, needsCaches);
     this.#nodes = nodes.map((config, place) => new SimNode(place, config, this.#knowledge.watch(place)));
@@ -82,17 +85,17 @@ export class World {
       );
       const network = {
         place: at,
+        deciding: this.#ways.deciding,
+        tell: (router: number, packet: Uint8Array, nowMs: number) => this.#tell(at, router, packet, nowMs),
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
         later: (atMs: number, happens: Happens) => void this.#at(atMs, happens),
         copyId: () => this.#spec.arrivals.length + this.#copies++,
         cancel: (sent: Sent, nowMs: number) => this.#cancel(sent, nowMs),
       };
-      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router };
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, toldMs: this.#ways.toldMs, ...router };
       return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
-    this.#losses = new Prng(prng.nextU32());
-    this.#jitter = new Prng(prng.nextU32());
     const queue = {
       at: (atMs: number, happens: Happens) => this.#at(atMs, happens),
       remove: (entry: number) => this.#events.remove(entry),
@@ -172,14 +175,12 @@ export class World {
 
   /** How long it takes this time. */
   #wayMs(sent: Sent): number {
-    const { jitterMs = 0 } = this.#spec;
-    return (
-      this.#routerOf(sent).wayMs(sent.target) + this.#deskMs + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs))
-    );
+    return this.#ways.ms(this.#routerOf(sent).wayMs(sent.target));
   }
 
-  get #deskMs(): number {
-    return this.#spec.deskMs ?? 0;
+  /** A router says something to another. */
+  #tell(from: number, to: number, packet: Uint8Array, nowMs: number): void {
+    this.#at(nowMs + this.#spec.deskMs!, (atMs) => this.#routers[to]!.heard(from, packet, atMs));
   }
 
   #routerOf({ router }: Sent): SimRouter {
@@ -187,10 +188,9 @@ export class World {
   }
 
   #arrive(id: number, arrival: Arrival, nowMs: number): void {
-    const { routers, deskMs } = this.#spec;
-    if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
-    else
-      this.#at(nowMs + deskMs, (atMs) => this.#routers[ownerOf(arrival.hashes, this.#spec)]!.take(id, arrival, atMs));
+    const router = this.#routers[this.#ways.routerOf(id, arrival)]!;
+    if (this.#ways.ownerMs === 0) router.take(id, arrival, nowMs);
+    else this.#at(nowMs + this.#ways.ownerMs, (atMs) => router.take(id, arrival, atMs));
   }
 
   /** A router sends a request to a node. */
@@ -253,8 +253,9 @@ export class World {
     this.#sent[sent.id] = undefined;
     this.#left -= 1;
     this.#routerOf(sent).ended(sent, nowMs);
-    // What the desk hears has been with the client by the way to the desk.
-    this.#tally.served(sent.arrival, sent.end!, sent.firstSeenMs - this.#deskMs, nowMs - this.#deskMs);
+    // What the owner hears has been with the client by the way to the owner.
+    const { ownerMs } = this.#ways;
+    this.#tally.served(sent.arrival, sent.end!, sent.firstSeenMs - ownerMs, nowMs - ownerMs);
   }
 
   #befall(incident: Incident, nowMs: number): void {

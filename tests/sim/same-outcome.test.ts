@@ -46,7 +46,7 @@ const OUTCOMES: Readonly<Record<StrategyName, readonly number[]>> = {
   slo: [24119, 164, 0, 190464, 2995.94881, 77373.6776],
   cost: [30672, 163, 0, 185344, 3311.91175, 82172.7477],
   hedged: [26982, 160, 0, 188416, 3292.37522, 84527.6801],
-  late: [15080, 161, 0, 195584, 1960.54229, 65721.754],
+  late: [29949, 160, 0, 203776, 1736.0597, 67574.0457],
 };
 
 for (const [strategy, outcome] of Object.entries(OUTCOMES)) {
