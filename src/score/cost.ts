@@ -118,6 +118,11 @@ export const costSettings = section({
     max: 3600,
     doc: "Seconds added to a target in another zone than the router's: what traffic between zones costs, as time. Their distance counts by itself.",
   }),
+  otherShareSeconds: number({
+    default: 0.02,
+    max: 3600,
+    doc: "Seconds added to a target that is in another router's share, where there are several: of equal targets each router prefers some, so that they don't all send to the same one before they hear of each other. 0: none does.",
+  }),
   degradedSeconds: number({
     default: 0.5,
     max: 3600,
@@ -138,6 +143,8 @@ export interface RowContext {
   readonly degraded: boolean;
   /** It stands in another zone, and the router's own is preferred. */
   readonly isAway?: boolean;
+  /** Another router prefers it (own-share.ts). */
+  readonly isOtherShare?: boolean;
   /** Seconds that it is dearer while it is new. */
   readonly coldSeconds?: number;
   /** That it takes until the model is loaded there, and what is added so that few load it at once. */
@@ -283,10 +290,11 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = (context.degraded ? config.degradedSeconds : 0) + (context.isAway === true ? config.awaySeconds : 0);
+  const share = context.isOtherShare === true ? config.otherShareSeconds : 0;
   const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
-  if (sample === null) return rtt + doubt + cold;
+  if (sample === null) return rtt + doubt + share + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
-  return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);
+  return rtt + doubt + share + cold + Math.min(config.staleSecondsMax, silence);
 }
 
 /** How much older the sample is than what is taken at its word. */

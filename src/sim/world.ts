@@ -85,6 +85,7 @@ export class World {
       );
       const network = {
         place: at,
+        routers,
         deciding: this.#ways.deciding,
         tell: (router: number, packet: Uint8Array, nowMs: number) => this.#tell(at, router, packet, nowMs),
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
