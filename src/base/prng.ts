@@ -54,6 +54,19 @@ export class Prng {
     return this.next() * n < 1;
   }
 
+  /** As many draws, of which nobody asks what they were. */
+  skip(draws: number): void {
+    let [a, b, c, counter] = [this.#a, this.#b, this.#c, this.#counter];
+    for (let draw = 0; draw < draws; draw += 1) {
+      const sum = (((a + b) | 0) + counter) | 0;
+      counter = (counter + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    }
+    [this.#a, this.#b, this.#c, this.#counter] = [a, b, c, counter];
+  }
+
   /** Exponentially distributed with the given mean: times between the events of a Poisson process. */
   exponential(mean: number): number {
     return -Math.log1p(-this.next()) * mean;

@@ -1,25 +1,49 @@
 /** Ways to take one of several targets that strategies share. */
 import type { Prng } from "../base/prng.ts";
-import type { May } from "./expected-seconds.ts";
 import type { TargetView } from "./view.ts";
+
+/** Says of a target, of which no more than `seconds` are expected, whether it may be taken. */
+export type May = (target: number, seconds: number) => boolean;
 
 /**
  * The one with the least of `view.costs`, which whoever asks has filled in; of equals one is drawn. One that may not be
  * taken counts as one that costs as much as can be.
  */
-export function leastCost({ count, routable, costs }: TargetView, prng: Prng, may: May | null = null): number {
+export function leastCost(view: TargetView, prng: Prng, may: May | null = null): number {
+  const { count, routable, costs } = view;
   let best = Infinity;
   let found = -1;
   let ties = 0;
+  let others = 0;
   for (let target = 0; target < count; target += 1) {
-    let of = costs[target]!;
+    const of = costs[target]!;
     if (of > best || routable[target] === 0) continue;
-    if (may !== null && of < Infinity && !may(target, Infinity)) of = Infinity;
-    if (of > best) continue;
+    if (of === Infinity || (may !== null && !may(target, Infinity))) {
+      others += 1;
+      continue;
+    }
     if (of < best) {
+      if (best === Infinity) skipDraws(prng, others);
       best = of;
       ties = 0;
     }
+    ties += 1;
+    if (ties === 1 || prng.isOneIn(ties)) found = target;
+  }
+  return best < Infinity ? found : anyOf(view, prng);
+}
+
+/** Among those that cost as much as can be one was drawn, and nobody asks which: that many went before the first other. */
+export function skipDraws(prng: Prng, others: number): void {
+  if (others > 1) prng.skip(others - 1);
+}
+
+/** One that is routable, drawn; -1: none is. */
+export function anyOf({ count, routable }: TargetView, prng: Prng): number {
+  let found = -1;
+  let ties = 0;
+  for (let target = 0; target < count; target += 1) {
+    if (routable[target] === 0) continue;
     ties += 1;
     if (ties === 1 || prng.isOneIn(ties)) found = target;
   }

@@ -3,6 +3,7 @@
  * routers decide by it; a router's `ttft` is the scan in C, which counts the same in float32, over the same figures.
  */
 import type { Prng } from "../base/prng.ts";
+import { anyOf, type May, skipDraws } from "./choices.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** As `prefixes.missWeight` is unless it is set: own tokens count three times where a second of work waits. */
@@ -24,9 +25,6 @@ export function expectedSeconds(view: TargetView, target: number, wanted: Wanted
     view.penaltySeconds[target]!,
   );
 }
-
-/** Says of a target, of which no more than `seconds` are expected, whether it may be taken. */
-export type May = (target: number, seconds: number) => boolean;
 
 /** The mark of a target of which is known already that it may not be taken. */
 export const LATE = 2;
@@ -59,6 +57,7 @@ export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: On
   let best = Infinity;
   let found = -1;
   let ties = 0;
+  let others = 0;
   for (let target = 0; target < count; target += 1) {
     if (routable[target] === 0) continue;
     const matched = matchedTokens[target]!;
@@ -85,14 +84,19 @@ export function soonestOf(view: TargetView, prng: Prng, wanted: Wanted, only: On
       if (!isAny && of <= best && !may(target, of)) of = Infinity;
     }
     if (of > best) continue;
+    if (of === Infinity) {
+      others += 1;
+      continue;
+    }
     if (of < best) {
+      if (best === Infinity) skipDraws(prng, others);
       best = of;
       ties = 0;
     }
     ties += 1;
     if (ties === 1 || prng.isOneIn(ties)) found = target;
   }
-  return found;
+  return best < Infinity ? found : anyOf(view, prng);
 }
 
 function secondsOf(

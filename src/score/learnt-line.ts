@@ -73,6 +73,8 @@ export class LearntLine {
   #times = 0;
   #products = 0;
   #seenMs = -Infinity;
+  /** Counts changes of what is known, time's passing apart. */
+  version = 0;
   /** The sums that tell of a change, to more and to less. */
   #more = 0;
   #less = 0;
@@ -142,6 +144,13 @@ export class LearntLine {
     return { slope: this.#slope, offset: this.#offset, samples, error: this.#error };
   }
 
+  /** Until when at least so many observations count, if nothing more is observed. */
+  countsUntilMs(samples: number): number {
+    if (this.#count < samples) return -Infinity;
+    // Short of it, however that is rounded.
+    return this.#seenMs + this.#config.halfLifeMs * Math.log2(this.#count / samples) - 1;
+  }
+
   /** Nothing was ever observed. */
   forget(): void {
     this.#keep(0);
@@ -181,6 +190,7 @@ export class LearntLine {
 
   /** The regression, of seconds at an offset and of seconds by the prior for the amount. */
   #solve(): void {
+    this.version += 1;
     const { offset, offsetDeviation, slope } = this.#prior;
     const variance = (DEVIATION * this.#scatter) ** 2;
     const doubt = 1 / offsetDeviation ** 2;

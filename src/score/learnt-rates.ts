@@ -43,6 +43,9 @@ interface Known {
   /** As of the last renewal, and so the next two. */
   learnt: Learnt | null;
   confidence: number;
+  /** Which the confidence is of, and until when it stays what it is. */
+  version: number;
+  untilMs: number;
   /** Logarithms: what was learnt as a multiple of the row's prior; what it is to be taken for. */
   own: number;
   ratio: number;
@@ -55,6 +58,10 @@ export class LearntRates {
   #typical = 0;
   /** Of the rows that say what that is. */
   #ratios = new Float64Array(ROWS_MIN);
+  /** When that was, and by what. */
+  #renewedMs = -Infinity;
+  #samplesMin = NaN;
+  #halfLifeMs = NaN;
   /** The power of e that was asked for last: most rows have the typical ratio. */
   #exponent = 0;
   #power = 1;
@@ -72,7 +79,16 @@ export class LearntRates {
       return known.rates;
     }
     const rates = new RowRates(priors, this.#config);
-    this.#rows.set(row, { rates, isDistinct: false, learnt: null, confidence: 0, own: 0, ratio: this.#typical });
+    this.#rows.set(row, {
+      rates,
+      isDistinct: false,
+      learnt: null,
+      confidence: 0,
+      version: -1,
+      untilMs: -Infinity,
+      own: 0,
+      ratio: this.#typical,
+    });
     return rates;
   }
 
@@ -93,22 +109,33 @@ export class LearntRates {
   renew(nowMs: number): void {
     if (this.#ratios.length < this.#rows.size) this.#ratios = new Float64Array(this.#rows.size * 2);
     const ratios = this.#ratios;
+    // More than enough is enough: until it is less, a row of which nothing came is what it was.
+    const { samplesMin, halfLifeMs } = this.#config;
+    const isOther = samplesMin !== this.#samplesMin || halfLifeMs !== this.#halfLifeMs;
+    [this.#samplesMin, this.#halfLifeMs, this.#renewedMs] = [samplesMin, halfLifeMs, nowMs];
     let count = 0;
     for (const known of this.#rows.values()) {
-      const { rates } = known;
-      rates.settle(nowMs);
-      const learnt = rates.seenMs === -Infinity ? null : rates.prefill(nowMs);
-      known.learnt = learnt;
-      known.confidence = 0;
-      if (learnt === null) continue;
-      known.own = Math.log(learnt.slope / rates.priors.secondsPerPrefillToken);
-      known.confidence = confidenceOf(learnt, this.#config);
+      known.rates.settle(nowMs);
+      if (isOther || nowMs >= known.untilMs || known.version !== known.rates.prefillVersion) this.#learn(known, nowMs);
       if (known.confidence < CONFIDENT) continue;
       ratios[count] = known.confidence * known.own;
       count += 1;
     }
     this.#typical = median(ratios.subarray(0, count));
     for (const known of this.#rows.values()) this.#judge(known);
+  }
+
+  #learn(known: Known, nowMs: number): void {
+    const { rates } = known;
+    const learnt = rates.seenMs === -Infinity ? null : rates.prefill(nowMs);
+    known.version = rates.prefillVersion;
+    known.learnt = learnt;
+    known.confidence = 0;
+    known.untilMs = -Infinity;
+    if (learnt === null) return;
+    known.own = Math.log(learnt.slope / rates.priors.secondsPerPrefillToken);
+    known.confidence = confidenceOf(learnt, this.#config);
+    known.untilMs = rates.prefillCountsUntilMs(this.#samplesMin);
   }
 
   #judge(known: Known): void {
@@ -130,6 +157,11 @@ export class LearntRates {
     return known === undefined ? undefined : this.#seconds(known);
   }
 
+  /** The same of all rows, each at its number. */
+  fillSeconds(into: Float64Array): void {
+    for (const [row, known] of this.#rows) into[row] = this.#seconds(known);
+  }
+
   #seconds({ rates, ratio }: Known): number {
     const { secondsPerPrefillToken } = rates.priors;
     if (!this.#config.enabled || ratio === 0) return secondsPerPrefillToken;
@@ -144,7 +176,8 @@ export class LearntRates {
   used(row: number): UsedRate | undefined {
     const known = this.#rows.get(row);
     if (known === undefined) return undefined;
-    const { rates, learnt, confidence } = known;
+    const { rates, confidence } = known;
+    const learnt = known.learnt === null ? null : rates.prefill(this.#renewedMs);
     const prior = rates.priors.secondsPerPrefillToken;
     return {
       used: this.#seconds(known),

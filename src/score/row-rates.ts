@@ -163,6 +163,16 @@ export class RowRates {
     return this.#prefill.at(nowMs);
   }
 
+  /** Counts changes of that, time's passing apart. */
+  get prefillVersion(): number {
+    return this.#prefill.version;
+  }
+
+  /** Until when at least so many observations of it count, if nothing more comes. */
+  prefillCountsUntilMs(samples: number): number {
+    return this.#prefill.countsUntilMs(samples);
+  }
+
   /** What a request adds to a step of decoding, and what a step takes without. */
   step(nowMs: number): Learnt {
     return this.#step.at(nowMs);

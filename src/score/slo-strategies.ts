@@ -10,8 +10,8 @@
  * Where nobody is in time, and where nothing distinguishes them, it is the soonest: `ttft`.
  */
 import type { Prng } from "../base/prng.ts";
-import { extremes, leastCost } from "./choices.ts";
-import { expectedSeconds, LATE, type May, soonestOf } from "./expected-seconds.ts";
+import { extremes, leastCost, type May } from "./choices.ts";
+import { expectedSeconds, LATE, soonestOf } from "./expected-seconds.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** By priority: how many times the expected time must fit into what is left. */

@@ -14,11 +14,15 @@ export class RouterRates {
   readonly #rates: readonly RowRates[];
   /** Prompt tokens that were sent there. */
   readonly #sentTokens: Float64Array;
+  /** What a prompt token is found to take there. */
+  readonly seconds: Float64Array;
 
   constructor(priors: readonly RowPriors[], learns: boolean) {
     this.#learnt = new LearntRates(learns ? LEARNING : NO_LEARNING);
     this.#rates = priors.map((each, target) => this.#learnt.of(target, each));
     this.#sentTokens = new Float64Array(priors.length);
+    this.seconds = new Float64Array(priors.length);
+    this.#learnt.fillSeconds(this.seconds);
   }
 
   sent(sent: Sent, othersTokens: number): void {
@@ -33,10 +37,6 @@ export class RouterRates {
 
   renew(nowMs: number): void {
     this.#learnt.renew(nowMs);
-  }
-
-  /** What a prompt token is found to take there. */
-  secondsPerPrefillToken(target: number): number {
-    return this.#learnt.secondsOf(target)!;
+    this.#learnt.fillSeconds(this.seconds);
   }
 }

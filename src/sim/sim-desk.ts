@@ -121,16 +121,17 @@ export class SimDesk implements DeskHost<Waiting> {
   }
 
   #bindNext(nowMs: number): boolean {
-    const { room, paces, lent, othersTokens, bind } = this.#hands;
+    const hands = this.#hands;
+    const { room, paces, lent } = hands;
     const bound = room.next(nowMs);
     if (bound === null) return false;
     const { waiter, target, freshTokens: tokens, aheadMs, workMs, kind } = bound;
     if (waiter instanceof Held) {
       this.#own.delete(waiter);
-      bind(waiter, target, tokens, nowMs);
+      hands.bind(waiter, target, tokens, nowMs);
       return true;
     }
-    const computing = { tokens, sentMs: nowMs, othersTokens: othersTokens(target) };
+    const computing = { tokens, sentMs: nowMs, othersTokens: hands.othersTokens(target) };
     waiter.at = { target, computing };
     paces[target]!.sent(computing);
     lent[target]!.bound(tokens, nowMs);

@@ -272,7 +272,7 @@ export class SimRouter {
   /** By what a prompt token is found to take there. */
   #judge(target: number, samples: NodeSamples, nowMs: number): void {
     if (this.#rates === null) return;
-    const seconds = this.#rates.secondsPerPrefillToken(target);
+    const seconds = this.#rates.seconds[target]!;
     if (this.#late !== null) {
       this.#late.assume(target, seconds * 1000, nowMs);
       return;

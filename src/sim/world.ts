@@ -87,7 +87,7 @@ export class World {
         place: at,
         routers,
         deciding: this.#ways.deciding,
-        tell: (router: number, packet: Uint8Array, nowMs: number) => this.#tell(at, router, packet, nowMs),
+        tell: (to: number, packet: Uint8Array, nowMs: number) => this.#tell(at, to, packet, nowMs),
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
         later: (atMs: number, happens: Happens) => void this.#at(atMs, happens),

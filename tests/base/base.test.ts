@@ -63,6 +63,17 @@ describe("prng", () => {
     );
   });
 
+  test("what is skipped is drawn, and forgotten", () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.nat(50), (seed, draws) => {
+        const [drawn, skipped] = [new Prng(seed), new Prng(seed)];
+        for (let draw = 0; draw < draws; draw += 1) drawn.nextU32();
+        skipped.skip(draws);
+        for (let draw = 0; draw < 5; draw += 1) expect(skipped.nextU32()).toBe(drawn.nextU32());
+      }),
+    );
+  });
+
   test("the same seed gives the same stream, another seed another one", () => {
     const stream = (seed: number) => Array.from({ length: 8 }, (_, _i, prng = new Prng(seed)) => prng.nextU32());
     fc.assert(

@@ -18,6 +18,7 @@ function mesh(times: readonly number[], config = CONFIG) {
     learnt,
     used: (row: number) => learnt.used(row)!,
     pass: (ms: number) => learnt.renew((nowMs += ms)),
+    skip: (ms: number) => void (nowMs += ms),
     serve: (row: number, count: number): void => {
       for (let done = 0; done < count; done += 1) {
         const tokens = 100 + prng.int(6000);
@@ -46,6 +47,23 @@ describe("learnt rates of a model", () => {
       confidence: 0,
       typical: 1,
     });
+  });
+
+  test("are the same however often they are renewed while nothing comes, and by settings that change", () => {
+    for (let minutes = 0.01; minutes < 400; minutes *= 1.4) {
+      const config = { ...CONFIG };
+      const [often, once] = [mesh([1.1, 0.95], config), mesh([1.1, 0.95], config)];
+      for (const { serve } of [often, once]) for (const row of [0, 1]) serve(row, 30);
+      for (let times = 0; times < 50; times += 1) often.pass((minutes * 60_000) / 50);
+      once.pass((minutes * 60_000) / 50);
+      for (let times = 1; times < 50; times += 1) once.skip((minutes * 60_000) / 50);
+      once.pass(0);
+      for (const row of [0, 1]) expect(often.used(row)).toEqual(once.used(row));
+      config.samplesMin = 1000;
+      for (const { pass } of [often, once]) pass(0);
+      for (const row of [0, 1]) expect(often.used(row)).toEqual(once.used(row));
+      expect(often.used(0).confidence).toBeLessThan(0.1);
+    }
   });
 
   test("weigh by their confidence, and fade when nothing is heard for long", () => {
