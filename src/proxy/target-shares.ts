@@ -20,7 +20,7 @@ export class TargetShares {
   /** Who is there besides `self`, perhaps the same as before. */
   setRouters(self: string, others: Iterable<string>): void {
     const routers = [...new Set([...others, self])].toSorted();
-    if (routers.join("\n") === this.#routers.join("\n")) return;
+    if (self === this.#routers[this.#self] && routers.join("\n") === this.#routers.join("\n")) return;
     this.#routers = routers;
     this.#self = routers.indexOf(self);
     this.#own = undefined;
