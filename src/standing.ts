@@ -164,7 +164,7 @@ export class Standing {
     this.#states.start();
     if (prefixes !== null && config.prefix.share) this.#share(node, prefixes);
     const desk = this.#options.desk();
-    if (desk !== null) this.#carrier = new DeskCarrier(node, desk);
+    if (desk !== null) this.#carrier = new DeskCarrier(node, desk, () => this.#states?.hasten());
     prefixes?.exact.begin((target) => this.remoteIndexes.of(target));
     if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv, watcher: prefixes?.exact });
     const place = { id: () => this.id, node: () => this.#node };

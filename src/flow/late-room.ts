@@ -17,7 +17,7 @@
  * work and price: the request waits for its prefix's home, and others go first. All but the home of a request's session count
  * as farther away by the session's slack. Where that would answer within `homeShare` of the time that the request has, its price
  * is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home if somebody else goes where it could have gone.
- * If nobody does, the open target would idle, and such a request is bound by the first of the two rules.
+ * If nobody does, the open target would idle: then what is kept is looked at once more, with a price by `spareWeight`.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
@@ -147,15 +147,16 @@ export class LateRoom<W extends LateWaiter> {
   #leastMsPerToken = Infinity;
   /** Targets that have long work. */
   #lateAtWork = 0;
-  /** What work too much costs, as a multiple of it; and what it does where its home would be in time. */
+  /** What work too much costs, as a multiple of it; where its home would be in time; and where nobody else goes instead. */
   #crowd = 0;
   #homeCrowd = 0;
+  #spareCrowd = 0;
 
   /** Work that may go to such as have waited for too long, before others; below 0 they wait like others. */
   #creditMs = 0;
 
-  /** In a scan: requests are kept for homes that are in time; some of them were. */
-  #keeps = false;
+  /** In a scan: the price by which requests are kept for homes that are in time; some of them were. */
+  #keptCrowd = 0;
   #hasKept = false;
   // The best pair of a scan.
   #rank = 0;
@@ -221,8 +222,8 @@ export class LateRoom<W extends LateWaiter> {
     if (this.#waiters.length === 0) return null;
     this.#look(nowMs);
     if (this.#first < 0) return null;
-    this.#scan(nowMs, true);
-    if (this.#place < 0 && this.#hasKept) this.#scan(nowMs, false);
+    this.#scan(nowMs, this.#homeCrowd);
+    if (this.#place < 0 && this.#hasKept) this.#scan(nowMs, this.#spareCrowd);
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
@@ -260,7 +261,7 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, homeWeight, spareWeight, missQueueMax, usualTokens } = this.#config;
     const loadMs = (this.#config.loadMs * this.#meanTokens) / usualTokens;
     const targets = this.#targets;
     const { count } = targets;
@@ -307,12 +308,14 @@ export class LateRoom<W extends LateWaiter> {
     const waiting = this.#waiters.length;
     this.#crowd = missWeight * Math.min(missQueueMax, waiting / count);
     // Who waits alone gains nothing for others by waiting on.
-    this.#homeCrowd = Math.max(this.#crowd, homeWeight * Math.min(missQueueMax, (waiting - 1) / count));
+    const others = Math.min(missQueueMax, (waiting - 1) / count);
+    this.#homeCrowd = Math.max(this.#crowd, homeWeight * others);
+    this.#spareCrowd = Math.max(this.#crowd, spareWeight * others);
   }
 
-  #scan(nowMs: number, keeps: boolean): void {
+  #scan(nowMs: number, keptCrowd: number): void {
     const { scanMax, refreshMs } = this.#config;
-    this.#keeps = keeps;
+    this.#keptCrowd = keptCrowd;
     this.#hasKept = false;
     const count = Math.min(this.#waiters.length, scanMax);
     let refreshes = REFRESHES_MAX;
@@ -409,11 +412,7 @@ export class LateRoom<W extends LateWaiter> {
     const away = waiter.slackMs === 0 ? 0 : awayMs(waiter, target);
     if (rank % RANKS !== RANK.overdue) {
       if (answered + away + price > busyMs) return;
-      if (
-        this.#keeps &&
-        answered + away + tooMuch * this.#homeCrowd > busyMs &&
-        nowMs + busyMs <= this.#homeByMs(waiter)
-      ) {
+      if (answered + away + tooMuch * this.#keptCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) {
         this.#hasKept = true;
         return;
       }

@@ -62,6 +62,11 @@ export const lateSettings = section({
     max: 100,
     doc: "The same, where the question is whether a request is kept for the home of its prefix, that would answer within homeShare, and another request can go in its place: who is in time all the same loses nothing by waiting, and the others gain.",
   }),
+  spareWeight: number({
+    default: 0.9,
+    max: 100,
+    doc: "The same, where no other request goes in its place, so that the target would idle: of what is saved, less is worth that.",
+  }),
   homeShare: number({
     default: 0.75,
     max: 1,

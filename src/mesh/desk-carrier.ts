@@ -3,9 +3,17 @@ import { DESK } from "../flow/desk-words.ts";
 import { CHANNEL } from "./envelope.ts";
 import type { MeshNode } from "./node-membership.ts";
 
+/** What the mesh does for a desk. */
+export interface DeskWays {
+  readonly packetBytesMax: number;
+  send(to: string, packet: Uint8Array): void;
+  /** Places were given back that another router's desk waits for: others are to hear of this one's load. */
+  freed(): void;
+}
+
 /** A router's desk as the mesh has to do with it. */
 export interface MeshMember {
-  join(self: string, packetBytesMax: number, send: (to: string, packet: Uint8Array) => void): void;
+  join(self: string, ways: DeskWays): void;
   /** The routers that are present, perhaps the same as before. */
   present(ids: readonly string[]): void;
   receive(from: string, packet: Uint8Array): void;
@@ -24,11 +32,12 @@ export class DeskCarrier {
   /** By their names, where the other routers are. */
   #addresses: ReadonlyMap<string, string> = new Map();
 
-  constructor(node: MeshNode, desk: MeshMember) {
+  constructor(node: MeshNode, desk: MeshMember, freed: () => void) {
     this.#node = node;
     this.#desk = desk;
     const { transport, membership } = node;
-    desk.join(membership.id, transport.payloadBytesMax, (to, packet) => this.#send(to, packet));
+    const send = (to: string, packet: Uint8Array): void => this.#send(to, packet);
+    desk.join(membership.id, { packetBytesMax: transport.payloadBytesMax, send, freed });
     transport.listen(CHANNEL.state, { onPacket: (from, packet) => this.#heard(from, packet) }, [DESK]);
     this.#timer = setInterval(() => this.#look(), PRESENT_EVERY_MS);
     this.#look();

@@ -25,6 +25,8 @@ export interface StateReceiverOptions {
 }
 
 const FETCH_TIMEOUT_MS = 3000;
+/** Between two messages that are hastened. */
+const HASTE_MS = 20;
 const FETCHES_MAX = 64;
 
 export class StateReceiver {
@@ -32,6 +34,8 @@ export class StateReceiver {
   readonly #subscriber = new Subscriber();
   readonly #teller: FlightTeller;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #haste: ReturnType<typeof setTimeout> | undefined;
+  #toldMs = -Infinity;
   readonly #fetching = new Set<string>();
   /** Messages of senders that are no members, or that speak for another. */
   #strangers = 0;
@@ -55,6 +59,14 @@ export class StateReceiver {
 
   stop(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#haste);
+  }
+
+  /** Others wait for what has changed of this router's load: they are told as soon as may be. */
+  hasten(): void {
+    if (this.#haste !== undefined) return;
+    const waitMs = Math.max(0, this.#toldMs + HASTE_MS - performance.now());
+    this.#haste = setTimeout(() => this.#tell(), waitMs);
   }
 
   stats(): SubscriberStats & { readonly strangers: number; readonly sources: number; readonly peers: number } {
@@ -104,6 +116,9 @@ export class StateReceiver {
   #tell(): void {
     const { node, flights, loads } = this.#options;
     const nowMs = performance.now();
+    clearTimeout(this.#haste);
+    this.#haste = undefined;
+    this.#toldMs = nowMs;
     const routers = node.roster.routers();
     const packets = this.#teller.tell(loads(), nowMs);
     for (const to of routers) for (const packet of packets) node.transport.send(to, packet, CHANNEL.state);

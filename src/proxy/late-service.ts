@@ -21,7 +21,13 @@ const OVERDUE_PART = 2 / 3;
 const LIFE_MS = 10;
 const LIVES = 2 ** 32;
 
-type Send = (to: string, packet: Uint8Array) => void;
+/** What the mesh does for it. */
+interface Ways {
+  readonly packetBytesMax: number;
+  send(to: string, packet: Uint8Array): void;
+  /** Others are to hear of this router's load, since one of them waits for places that were given back here. */
+  freed(): void;
+}
 
 export class LateService {
   /** How many wait, by model, and last a count that goes on as long as the desk is at work: what workers look at. */
@@ -31,7 +37,7 @@ export class LateService {
   readonly #desk: LateDesk;
   readonly #keys = new PlaceKeys({ models: [], rows: [] });
   #mesh: LateMesh | null = null;
-  #send: Send | null = null;
+  #ways: Ways | null = null;
   /** It decides for others no more. */
   #isEnding = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -60,7 +66,9 @@ export class LateService {
   }
 
   heard(worker: number, news: LateNews): void {
-    this.#desk.heard(worker, news, performance.now());
+    const nowMs = performance.now();
+    this.#desk.heard(worker, news, nowMs);
+    if (news.freed.some((model) => this.#desk.deciderOf(model, nowMs) !== "")) this.#ways?.freed();
     this.#schedule();
   }
 
@@ -83,11 +91,15 @@ export class LateService {
 
   // ---- the mesh
 
-  join(self: string, packetBytesMax: number, send: Send): void {
+  join(self: string, ways: Ways): void {
     const firstLife = Math.trunc(((Date.now() - performance.now()) / LIFE_MS) % LIVES);
-    this.#mesh = new LateMesh(this.#desk, this.#keys, this.#config, { self, packetBytesMax, firstLife });
+    this.#mesh = new LateMesh(this.#desk, this.#keys, this.#config, {
+      self,
+      packetBytesMax: ways.packetBytesMax,
+      firstLife,
+    });
     this.#mesh.mesh.offer(!this.#isEnding, performance.now());
-    this.#send = send;
+    this.#ways = ways;
     this.#desk.share(this.#mesh);
     this.#served();
   }
@@ -113,7 +125,7 @@ export class LateService {
   leave(): void {
     this.#mesh?.mesh.present([], performance.now());
     this.#mesh = null;
-    this.#send = null;
+    this.#ways = null;
     this.#desk.share(null);
     this.#served();
   }
@@ -138,7 +150,7 @@ export class LateService {
     this.#mesh?.mesh.wake(nowMs);
     if (this.#desk.wakeAtMs <= nowMs) this.#desk.wake(nowMs);
     else this.#desk.serve(nowMs);
-    for (const { to, packet } of this.#mesh?.mesh.take(nowMs) ?? []) this.#send?.(to, packet);
+    for (const { to, packet } of this.#mesh?.mesh.take(nowMs) ?? []) this.#ways?.send(to, packet);
     this.#schedule();
   };
 }

@@ -255,8 +255,10 @@ describe("a room of requests that are bound late", () => {
     expect(begun(2, { patienceMs: 1500 })).toEqual(["1 to 0: 8000"]);
     expect(begun(2, { homeShare: 0.5 })).toEqual(["1 to 0: 8000"]);
     expect(begun(0)).toEqual(["1 to 0: 8000"]);
-    // The others are kept for it, too, and nobody is left for target 0.
-    expect(begun(2, {}, { cached: [{ target: 1, tokens: 2900 }] })).toEqual(["1 to 0: 8000"]);
+    // The others are kept for it, too, and nobody is left for target 0: then one goes there whose home would save little.
+    const alike = { cached: [{ target: 1, tokens: 2900 }] };
+    expect(begun(2, {}, alike)).toEqual(["2 to 0: 3000"]);
+    expect(begun(2, { spareWeight: 0.5 }, alike)).toEqual(["1 to 0: 8000"]);
   });
 
   test("serves those that can still be in time before those that can't", () => {

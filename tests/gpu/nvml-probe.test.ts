@@ -47,7 +47,8 @@ class Watched {
       trafficIntervalMs: 100,
       wearIntervalMs: 100,
       faultIntervalMs: 20,
-      silentMaxMs: 2000,
+      // Where it is not waited for, nobody may be silent for too long for a busy machine.
+      silentMaxMs: 30_000,
       restartPauseMinMs: 20,
       restartPauseMaxMs: 100,
       nvmlLibrary: this.double.path,
@@ -57,6 +58,8 @@ class Watched {
     const spec = JSON.stringify(probeSpec(config, { backends: ["nvml"], vendors: ["nvidia"] }));
     this.prober = new Prober({ command: [process.execPath, MAIN, "gpu-probe", spec], config });
     open.push(this.prober);
+    // What it says first may come together with its first readings.
+    this.states.push(this.prober.state.state);
     this.prober.watch({
       changed: () => {
         const { state } = this.prober.state;
@@ -94,9 +97,18 @@ class Watched {
 }
 
 function watched(scenario: string, ...lines: readonly string[]): Watched {
+  return begun({}, scenario, ...lines);
+}
+
+/** One that is missed soon when it hangs. */
+function impatient(scenario: string, ...lines: readonly string[]): Watched {
+  return begun({ silentMaxMs: 2000 }, scenario, ...lines);
+}
+
+function begun(settings: Parameters<Watched["start"]>[0], scenario: string, ...lines: readonly string[]): Watched {
   const it = new Watched();
   it.play(scenario, ...lines);
-  it.start();
+  it.start(settings);
   return it;
 }
 
@@ -122,7 +134,7 @@ describe.skipIf(!HAS_COMPILER)("a probe of libnvidia-ml", () => {
   });
 
   test("that hangs in a call is told as unresponsive, ended, and followed by one that reads", async () => {
-    const it = watched("h100");
+    const it = impatient("h100");
     await it.until(it.isOk, "it reads");
     const { pid } = it.prober;
     it.play("h100", "gpu1.call.nvmlDeviceGetUtilizationRates.hang = forever");
@@ -136,7 +148,7 @@ describe.skipIf(!HAS_COMPILER)("a probe of libnvidia-ml", () => {
   });
 
   test("whose opening hangs, and which hears no signal meanwhile, is ended as well", async () => {
-    const it = watched("h100", "call.nvmlInit_v2.hang = forever");
+    const it = impatient("h100", "call.nvmlInit_v2.hang = forever");
     await it.until(() => it.prober.state.state === "unresponsive", "it is silent");
     expect(it.prober.readings).toEqual([]);
     it.play("h100");

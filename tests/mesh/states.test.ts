@@ -62,14 +62,14 @@ interface Router {
   readonly loads: Map<number, { requests: number; tokens: number }>;
 }
 
-async function router(id: string, join: readonly string[] = []): Promise<Router> {
+async function router(id: string, join: readonly string[] = [], flightIntervalMs = 20): Promise<Router> {
   const node = await open(id, "router", join);
   const reports: Report[] = [];
   const loads = new Map<number, { requests: number; tokens: number }>();
   const flights = new PeerFlights();
   const receiver = new StateReceiver({
     node,
-    config: { ...defaultsOf(flightSettings), flightIntervalMs: 20 },
+    config: { ...defaultsOf(flightSettings), flightIntervalMs },
     flights,
     loads: () => loads,
     onReport: (report) => reports.push(report),
@@ -207,6 +207,19 @@ describe("states", () => {
     sender.look();
     expect(meta()?.draining).toBe(false);
   });
+});
+
+test("a router whose load others wait for tells of it at once, however seldom it would else", async () => {
+  const one = await router("r1");
+  const two = await router("r2", [one.node.membership.address], 3_600_000);
+  const key = placeKey("a1", "m");
+  await until(() => two.node.roster.routers().length === 1 && one.node.roster.routers().length === 1);
+  for (const requests of [3, 7]) {
+    two.loads.set(key, { requests, tokens: 500 });
+    two.receiver.hasten();
+    two.receiver.hasten();
+    await until(() => one.flights.load(key).requests === requests);
+  }
 });
 
 test("routers tell each other of their load; one that dies leaves none behind", async () => {
