@@ -200,4 +200,11 @@ async function load(agent: Started, model: string): Promise<void> {
 
 await Promise.all(PAGES_BYTES.map(cost));
 await freshness();
-await report("runtimes", { seconds: SECONDS, rounds: ROUNDS, settleSeconds: SETTLE_SECONDS, runtimes: RUNTIMES, pagesBytes: PAGES_BYTES, rows });
+await report("runtimes", {
+  seconds: SECONDS,
+  rounds: ROUNDS,
+  settleSeconds: SETTLE_SECONDS,
+  runtimes: RUNTIMES,
+  pagesBytes: PAGES_BYTES,
+  rows,
+});
