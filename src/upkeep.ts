@@ -33,7 +33,7 @@ export function beginUpkeep(options: UpkeepOptions): () => void {
   const upkeep = setInterval(() => {
     learning.renew(Date.now());
     const node = options.node();
-    if (node !== null) placement.setRouters(node.membership.id, node.roster.routersById().keys());
+    if (node !== null) placement.shares.setRouters(node.membership.id, node.roster.routersById().keys());
     placement.refresh(targets.all(), nowMs());
     prefixes?.refresh(placement.places(), (id) => targets.get(id), placement.models());
     policies.upkeep(nowMs());

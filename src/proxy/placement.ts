@@ -41,7 +41,8 @@ export class Placement {
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
   readonly #leavingRows = new LeavingRows();
-  readonly #shares = new TargetShares(() => this.#places.all());
+  /** It is told who takes requests besides this router; rows are written by that from then on. */
+  readonly shares = new TargetShares(() => this.#places.all());
   #version = 0;
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
@@ -60,7 +61,7 @@ export class Placement {
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#loads = new PlaceLoads(table, others);
-    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning, this.#shares);
+    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning, this.shares);
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -148,11 +149,6 @@ export class Placement {
     return this.#eligibility.allowed(this.#able(find));
   }
 
-  /** Who takes requests besides this router, `self`: rows are written by that from now on. */
-  setRouters(self: string, others: Iterable<string>): void {
-    this.#shares.setRouters(self, others);
-  }
-
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
   expireModels(nowMs: number): RouteSnapshot | null {
     return this.#models.expire(this.#version + 1, nowMs) ? this.#next() : null;
@@ -160,6 +156,7 @@ export class Placement {
 
   #next(): RouteSnapshot {
     this.#version++;
+    this.shares.changed();
     return this.snapshot();
   }
 
@@ -271,13 +268,11 @@ export class Placement {
     const weight = this.#eligibility.weight(model, target);
     const tellsLoad = tellsIfAsked(target);
     const route = routeTo(target, role, { ...added, weight, tellsLoad, ...(revision === "" ? {} : { revision }) });
-    this.#shares.changed();
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
 
   #leave(place: Place, nowMs: number): void {
-    this.#shares.changed();
     this.#places.remove(place);
     this.#rows.close(place);
     this.#leavingRows.add(place.row, this.#version + 1);

@@ -10,11 +10,8 @@
  * Age. A sample is taken at its word for `staleAfter`. After that what it said of the load counts half as much after
  * each further `staleHalfLife`, and in its place comes an assumed backlog that grows to `staleSecondsMax`: neither
  * idleness nor a backlog is believed for ever, and silence never makes a target look idle. Rates and sizes stay: they
- * belong to the machine. Rows must be written anew about once a second for this to work.
- *
- * DESIGN.md derives the terms.
+ * belong to the machine. Rows must be written anew about once a second for this to work. DESIGN.md derives the terms.
  */
-
 import { duration, integer, number, section, text, type Infer } from "../base/settings.ts";
 import type { ModelSample } from "./sample.ts";
 import type { RowValues } from "./table-writer.ts";
@@ -292,8 +289,7 @@ function penaltySeconds(sample: ModelSample | null, context: RowContext, config:
   const doubt = (context.degraded ? config.degradedSeconds : 0) + (context.isAway === true ? config.awaySeconds : 0);
   const share = context.isOtherShare === true ? config.otherShareSeconds : 0;
   const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
-  if (sample === null) return rtt + doubt + share + cold;
-  const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
+  const silence = sample === null ? 0 : (staleMs(context, config) / 1000) * config.driftPerSecond;
   return rtt + doubt + share + cold + Math.min(config.staleSecondsMax, silence);
 }
 

@@ -5,8 +5,6 @@ import type { Sent } from "./sent.ts";
 export interface Network {
   /** The router's place in it. */
   readonly place: number;
-  /** How many routers there are. */
-  readonly routers: number;
   /** How many routers let one of them decide; 0: each decides alone. */
   readonly deciding: number;
   /** Says something to another router. */

@@ -64,7 +64,7 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    const areOthers = otherShares(count, network);
+    const areOthers = otherShares(count, network.place, spec.routers ?? 1);
     const figures = nodes.map((config, target) => {
       const weight = spec.weights?.[target] ?? 1;
       return new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, weight, areOthers[target]!);
@@ -287,7 +287,7 @@ export class SimRouter {
 }
 
 /** By target, whether another router prefers it, as real ones share them. */
-function otherShares(count: number, { place, routers }: Network): boolean[] {
+function otherShares(count: number, place: number, routers: number): boolean[] {
   if (routers < 2) return Array.from({ length: count }, () => false);
   const keys = Array.from({ length: count }, (_, target) => keyOf(`node ${target}`));
   const own = ownShare(keys, place, routers);

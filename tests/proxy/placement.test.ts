@@ -117,7 +117,7 @@ test("of targets that are equal a router takes those of its own share, and other
   expect(picker.pick(pick)).toBeGreaterThanOrEqual(0);
   expect(pick.ties).toBe(4);
   const shares = ["x", "y"].map((self) => {
-    placement.setRouters(self, ["x", "y"]);
+    placement.shares.setRouters(self, ["x", "y"]);
     placement.refresh(all, 0);
     const rows = [picked(), picked()];
     expect(pick.ties).toBe(1);
@@ -131,7 +131,7 @@ test("of targets that are equal a router takes those of its own share, and other
     return rows;
   });
   expect(new Set(shares.flat()).size).toBe(4);
-  placement.setRouters("x", []);
+  placement.shares.setRouters("x", []);
   placement.refresh(all, 0);
   picker.pick(pick);
   expect(pick.ties).toBe(4);
