@@ -189,6 +189,8 @@ export class DeskWorld {
   nowMs = 0;
   /** Who hears nobody, and is heard by nobody. */
   readonly parted = new Set<string>();
+  /** Pairs that don't hear each other. */
+  readonly cut: (readonly [string, string])[] = [];
   readonly #freeMs = new Map<number, number>();
   #way: Carried[] = [];
 
@@ -235,6 +237,7 @@ export class DeskWorld {
 
   carry(from: string, to: string, packet: Uint8Array): void {
     if (this.parted.has(from) || this.parted.has(to) || this.prng.next() < this.loss) return;
+    if (this.cut.some((pair) => pair.includes(from) && pair.includes(to))) return;
     this.#way.push({ atMs: this.nowMs + 1 + this.prng.int(3), from, to, packet });
   }
 

@@ -1,5 +1,6 @@
 /** Routers that let one of them decide for a model. */
 import { describe, expect, test } from "bun:test";
+import { deskOwner } from "../../src/flow/desk-owner.ts";
 import { seeded, SEED } from "../sim/seeded.ts";
 import { type Ask, DeskWorld, type Router, SILENCE_MS } from "./desk-world.ts";
 
@@ -25,6 +26,13 @@ function expectAllDone(world: DeskWorld): void {
     expect([id, waiting.size, [...given.values()].filter((count) => count !== 0)]).toEqual([id, 0, []]);
     expect(desk.figures()).toMatchObject({ asked: 0, guests: 0 });
   }
+}
+
+/** The name of one that would decide for the model beside those that there are. */
+function betterOne(world: DeskWorld): string {
+  const ids = [...world.routers.keys()];
+  const names = Array.from({ length: 100 }, (_, at) => `better${at}`);
+  return names.find((name) => deskOwner([...ids, name], world.models[0]!) === name)!;
 }
 
 const by = (router: Router): Set<string> => new Set(router.asked.map((ask: Ask) => ask.by));
@@ -123,6 +131,70 @@ describe("when something is wrong", () => {
     // It is one of them again.
     for (const { desk } of others) expect(desk.figures().routers).toBe(2);
     expect(owner.desk.figures().guests).toBe(0);
+  });
+
+  test("several die at once: nobody waits for one after the other", () => {
+    const world = new DeskWorld(SEED, 2);
+    world.join("a", "b", "c", "d", "e");
+    world.run(20);
+    const model = world.models[0]!;
+    const owner = world.owner();
+    for (let count = 0; count < 6; count += 1) for (const { id } of world.routers.values()) world.at(id).send(model);
+    world.run(10);
+    const left = world.others(owner).slice(0, 2);
+    for (const router of world.routers.values()) router.isDead = !left.includes(router);
+    world.run(SILENCE_MS + 60);
+    for (const { desk, given } of left) {
+      expect(desk.isElsewhere(model)).toBe(false);
+      expect([...given.values()].some((count) => count > 0)).toBe(true);
+    }
+    world.run(2000);
+    expectAllDone(world);
+  });
+
+  test("routers that don't all hear each other: one that is asked and thinks that another decides declines", () => {
+    const { world, owner, others } = crowded(2, 0);
+    const [one, other] = others;
+    const model = world.models[0]!;
+    // The one that would decide without it hears of it, and the third does not.
+    world.cut.push([owner.id, one!.id]);
+    world.run(4000);
+    for (let count = 0; count < 10; count += 1) for (const { id } of world.routers.values()) world.at(id).send(model);
+    world.run(200);
+    expect(other!.desk.deciderOf(model, world.nowMs)).toBe(owner.id);
+    expect(other!.desk.figures().guests).toBe(0);
+    world.run(2000);
+    expectAllDone(world);
+    expect(one!.asked.every((ask) => ask.by === one!.id || ask.by === other!.id)).toBe(true);
+  });
+
+  test("one that hears of a better one takes back what it has asked the one before", () => {
+    const { world, owner, others } = crowded(1);
+    const better = betterOne(world);
+    world.cut.push([owner.id, better]);
+    world.join(better);
+    world.run(60);
+    const model = world.models[0]!;
+    for (const { desk } of others) expect(desk.deciderOf(model, world.nowMs)).toBe(better);
+    expect(owner.desk.isElsewhere(model)).toBe(false);
+    world.run(10);
+    expect(owner.desk.figures().guests).toBe(0);
+    world.run(4000);
+    expectAllDone(world);
+  });
+
+  test("one that decides and hears of a better one declines what others have asked it, who don't hear that one", () => {
+    const { world, owner, others } = crowded(1);
+    const better = betterOne(world);
+    for (const { id } of others) world.cut.push([id, better]);
+    world.join(better);
+    world.run(60);
+    const model = world.models[0]!;
+    expect(owner.desk.deciderOf(model, world.nowMs)).toBe(better);
+    expect([...owner.waiting].filter(({ isGuest }) => isGuest)).toEqual([]);
+    for (const { desk } of others) expect([desk.isElsewhere(model), desk.figures().declined]).toEqual([false, 1]);
+    world.run(4000);
+    expectAllDone(world);
   });
 
   test("one that asks dies: what it had asked about is forgotten", () => {
