@@ -11,9 +11,9 @@
  *   work + price + debt + loadMs * load - ageWeight * age            in milliseconds
  *
  * where `work` is the time for the tokens that the target's cache doesn't have, `load` counts the requests at the target,
- * as long as those that come are on average (a `loadMs` for each `usualTokens`), whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
- * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
- * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
+ * as long as those that come are on average (a `loadMs` for each `usualTokens`), whose tokens slow it down, so that those
+ * spread over targets that are equal otherwise; and `price` is what computing more than the best target would need costs the
+ * others: that much more work, times `missWeight`, times the requests that wait for each target (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
  * work and price: the request waits for its prefix's home, and others go first. All but the home of a request's session count
  * as farther away by the session's slack. Where that would answer within `homeShare` of the time that the request has, its price
  * is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home if somebody else goes where it could have gone.
@@ -32,6 +32,7 @@
  *
  * Cost: each binding looks once at every target, and at up to `scanMax` requests in the order in which they came; at the
  * homes of those alone that could still be better than the best one found, by the least that they have to compute.
+ * Where nobody goes but somebody was kept, it looks at the requests twice.
  * Homes that are out of date are looked for anew, of those and of a few others.
  */
 import { assert } from "../base/assert.ts";

@@ -65,7 +65,7 @@ export const lateSettings = section({
   spareWeight: number({
     default: 0.9,
     max: 100,
-    doc: "The same, where no other request goes in its place, so that the target would idle: of what is saved, less is worth that.",
+    doc: "The same, where no other request goes in its place and the target would idle: that costs something too, so what is saved counts for less.",
   }),
   homeShare: number({
     default: 0.75,
