@@ -46,7 +46,7 @@ const OUTCOMES: Readonly<Record<StrategyName, readonly number[]>> = {
   slo: [24119, 164, 0, 190464, 2995.94881, 77373.6776],
   cost: [30672, 163, 0, 185344, 3311.91175, 82172.7477],
   hedged: [26982, 160, 0, 188416, 3292.37522, 84527.6801],
-  late: [29833, 160, 0, 201728, 1787.46321, 69503.0389],
+  late: [32012, 164, 0, 203776, 1889.99509, 69095.3658],
 };
 
 for (const [strategy, outcome] of Object.entries(OUTCOMES)) {
