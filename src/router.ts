@@ -249,7 +249,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   standing.keep(controlPlane);
   policies.watch(controlPlane.store);
 
-  const endUpkeep = beginUpkeep({ ...rows, targets, policies, crew: started, log });
+  const endUpkeep = beginUpkeep({ ...rows, targets, policies, crew: started, node: () => standing.node, log });
   await Promise.all([policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
   targets.settle();
   await crew.settled();

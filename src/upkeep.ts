@@ -1,4 +1,5 @@
 /** What a router looks after by the clock: rows of the score table, what its policies come to, and the load that is noted. */
+import type { MeshNode } from "./mesh/node-membership.ts";
 import type { Log } from "./obs/log.ts";
 import type { Policies } from "./policies.ts";
 import type { Crew } from "./proxy/crew.ts";
@@ -20,6 +21,8 @@ export interface UpkeepOptions {
   readonly table: ScoreTable;
   readonly prefixes: PrefixRows | null;
   readonly crew: Crew;
+  /** Null outside of a mesh. */
+  readonly node: () => MeshNode | null;
   readonly log: Log;
 }
 
@@ -29,6 +32,8 @@ export function beginUpkeep(options: UpkeepOptions): () => void {
   const nowMs = (): number => performance.now();
   const upkeep = setInterval(() => {
     learning.renew(Date.now());
+    const node = options.node();
+    if (node !== null) placement.shares.setRouters(node.membership.id, node.roster.routersById().keys());
     placement.refresh(targets.all(), nowMs());
     prefixes?.refresh(placement.places(), (id) => targets.get(id), placement.models());
     policies.upkeep(nowMs());

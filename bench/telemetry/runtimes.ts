@@ -1,11 +1,11 @@
 /**
- * `npm run bench -- runtimes [--seconds 60] [--rounds 30]`: what looking after inference servers costs an agent, and how
+ * `npm run bench -- runtimes [--seconds 60] [--rounds 30] [--settle 180]`: what looking after inference servers costs an agent, and how
  * soon routers know what happens to one.
  *
  * Cost: an agent of four runtimes, each with 50 KB (as a vLLM with one model has) or 500 KB of metrics whose counters grow,
- * less an agent of none beside it, both idle otherwise and left alone for a while first: CPU time of all their threads over
- * the same seconds, growth of their memory meanwhile, and what each runtime was asked. The runtimes are a process of their
- * own.
+ * less an agent of none beside it, all idle otherwise and left alone first for as long as the engine compiles what is hot,
+ * which a thread of it does for minutes where code runs once a second: CPU time of all their threads over the same seconds,
+ * growth of their memory meanwhile, and what each runtime was asked. The runtimes are a process of their own.
  *
  * Freshness: a router, an agent and a runtime, a process each. From the moment at which the runtime was told to change to
  * the moment at which the router's row says so, asked every 2 ms: its queue is another one (found by the next scrape), it
@@ -24,18 +24,22 @@ import { report } from "../report.ts";
 import { startVllmServers } from "./vllm-servers.ts";
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: "string", default: "60" }, rounds: { type: "string", default: "30" } },
+  options: {
+    seconds: { type: "string", default: "60" },
+    rounds: { type: "string", default: "30" },
+    settle: { type: "string", default: "180" },
+  },
 });
-const [SECONDS, ROUNDS] = [options.seconds, options.rounds].map((text) => {
+const [SECONDS, ROUNDS, SETTLE_SECONDS] = [options.seconds, options.rounds, options.settle].map((text) => {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new Error(`${text} is no whole number above 0`);
   return number;
-}) as [number, number];
+}) as [number, number, number];
 
 const RUNTIMES = 4;
 const PAGES_BYTES = [50_000, 500_000];
-/** Compiling what is hot, and settling, are over by then. */
-const SETTLE_MS = Math.min(20_000, SECONDS * 1000);
+/** What its start has cost of the asks that a runtime is to have is saved up again by then. */
+const START_MS = Math.min(20_000, SECONDS * 1000);
 const LIMIT_MS = 60_000;
 const ASK_MS = 2;
 const INTERVAL_MS = defaultsOf(watchSettings).intervalMs;
@@ -59,7 +63,7 @@ async function cost(pageBytes: number): Promise<void> {
       mesh.agent("full", named, "--gpu", "none"),
     ]);
     await until(async () => (await mesh.targets("full")).filter(({ routable }) => routable).length === RUNTIMES);
-    await Bun.sleep(SETTLE_MS);
+    await Bun.sleep(SETTLE_SECONDS * 1000);
     const pids = [bare, full].map(({ process }) => [process.pid]);
     const [fromMs, fromCpu, fromMb] = [performance.now(), pids.map(cpuSeconds), pids.map(shareMb)];
     const fromAsked = await servers.asked();
@@ -119,8 +123,7 @@ async function freshness(): Promise<void> {
     const agent = await mesh.agent("node", [`vllm=http://127.0.0.1:${fake.port}`], "--gpu", "none");
     await mesh.known("node", "ready");
     await mesh.answers(BASE, 200);
-    // What its start has cost of the asks that a runtime is to have is saved up again by then.
-    await Bun.sleep(SETTLE_MS);
+    await Bun.sleep(START_MS);
     const row = (model = BASE) => mesh.model("node", model);
     const serves = async (model: string): Promise<boolean> =>
       (await mesh.targets("node"))[0]?.models.includes(model) === true;
@@ -195,6 +198,13 @@ async function load(agent: Started, model: string): Promise<void> {
   await answer.text();
 }
 
-for (const bytes of PAGES_BYTES) await cost(bytes);
+await Promise.all(PAGES_BYTES.map(cost));
 await freshness();
-await report("runtimes", { seconds: SECONDS, rounds: ROUNDS, runtimes: RUNTIMES, pagesBytes: PAGES_BYTES, rows });
+await report("runtimes", {
+  seconds: SECONDS,
+  rounds: ROUNDS,
+  settleSeconds: SETTLE_SECONDS,
+  runtimes: RUNTIMES,
+  pagesBytes: PAGES_BYTES,
+  rows,
+});

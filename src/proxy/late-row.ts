@@ -109,11 +109,12 @@ export class LateRow implements Pace {
 
   /**
    * A row whose first tokens are told gets no more than it computes, however new it is: a slow start already. Were it
-   * dearer as well, it would stay idle while others have more than they can do.
+   * dearer as well, it would stay idle while others have more than they can do. Nor does it matter whose share it is in:
+   * one desk decides for all.
    */
   #penaltyMs(isKnown: boolean): number {
-    const coldSeconds = isKnown ? this.#sides.coldSeconds(this.row) : 0;
-    return Math.max(0, this.#float(COLUMN.penaltySeconds) - coldSeconds) * 1000;
+    const atOnceSeconds = isKnown ? this.#sides.atOnceSeconds(this.row) : 0;
+    return Math.max(0, this.#float(COLUMN.penaltySeconds) - atOnceSeconds) * 1000;
   }
 
   /** Tokens in flight that the desk knows nothing of. */

@@ -8,6 +8,7 @@ import type { PlaceLoads } from "./place-loads.ts";
 import type { Place } from "./places.ts";
 import { isServed, rowSample } from "./row-sample.ts";
 import type { RowLearning } from "./row-learning.ts";
+import type { TargetShares } from "./target-shares.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class PlaceRows {
@@ -17,6 +18,7 @@ export class PlaceRows {
   readonly #eligibility: Eligibility;
   readonly #warmth: Warmth | null;
   readonly #learning: RowLearning | null;
+  readonly #shares: TargetShares;
   readonly #coldStarts: ColdStarts;
   /** The newest snapshot that every worker routes by. */
   routed = -1;
@@ -28,6 +30,7 @@ export class PlaceRows {
     eligibility: Eligibility,
     warmth: Warmth | null,
     learning: RowLearning | null,
+    shares: TargetShares,
   ) {
     this.#writer = writer;
     this.#config = config;
@@ -35,6 +38,7 @@ export class PlaceRows {
     this.#eligibility = eligibility;
     this.#warmth = warmth;
     this.#learning = learning;
+    this.#shares = shares;
     this.#coldStarts = new ColdStarts(config);
   }
 
@@ -52,11 +56,13 @@ export class PlaceRows {
     place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
     const { loadSeconds } = place;
     const isAway = away === "prefer";
+    const isOtherShare = this.#shares.isOthers(place);
     const learntSecondsPerPrefillToken = this.#learning?.secondsPerPrefillToken(place, target, sample);
-    const known = { ...context, ready, isAway, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
+    const known = { ...context, ready, isAway, isOtherShare, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
     const values = rowValues(sample, known, this.#config);
     const step = sides.stepSeconds === 0 ? this.#learning?.step(place.row) : null;
-    this.#writer.write(place.row, values, { ...sides, ...step, coldSeconds, isAway: isAway ? 1 : 0 });
+    const atOnceSeconds = coldSeconds + (isOtherShare ? this.#config.otherShareSeconds : 0);
+    this.#writer.write(place.row, values, { ...sides, ...step, atOnceSeconds, isAway: isAway ? 1 : 0 });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.write(moved.place, moved.target, nowMs);
   }

@@ -28,6 +28,7 @@ import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import type { RowLearning } from "./row-learning.ts";
 import { type NumberedCounts, ServedModels } from "./served-models.ts";
 import { revisionPool } from "./splits.ts";
+import { TargetShares } from "./target-shares.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class Placement {
@@ -40,6 +41,8 @@ export class Placement {
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
   readonly #leavingRows = new LeavingRows();
+  /** It is told who takes requests besides this router; rows are written by that from then on. */
+  readonly shares = new TargetShares(() => this.#places.all());
   #version = 0;
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
@@ -58,7 +61,7 @@ export class Placement {
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#loads = new PlaceLoads(table, others);
-    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning);
+    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning, this.shares);
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -153,6 +156,7 @@ export class Placement {
 
   #next(): RouteSnapshot {
     this.#version++;
+    this.shares.changed();
     return this.snapshot();
   }
 

@@ -20,7 +20,7 @@ const TELLING: readonly string[] = ["vllm", "triton"];
 export interface RowSample {
   readonly sample: ModelSample | null;
   readonly context: Omit<RowContext, "ready">;
-  readonly sides: Omit<SideFigures, "isAway" | "coldSeconds">;
+  readonly sides: Omit<SideFigures, "isAway" | "atOnceSeconds">;
 }
 
 /** The label by which an operator says what a node costs by the hour. */
@@ -50,7 +50,7 @@ export function rowSample(place: Place, target: Target, others: Load, nowMs: num
 }
 
 /** What strategies go by that the scan does not. */
-function sidesOf(sample: ModelSample | null, { labels }: Target): Omit<SideFigures, "isAway" | "coldSeconds"> {
+function sidesOf(sample: ModelSample | null, { labels }: Target): Omit<SideFigures, "isAway" | "atOnceSeconds"> {
   const price = Number(labels[PRICE_LABEL] ?? "");
   return {
     waiting: Math.max(0, sample?.waitingRequests ?? 0) || 0,

@@ -10,11 +10,8 @@
  * Age. A sample is taken at its word for `staleAfter`. After that what it said of the load counts half as much after
  * each further `staleHalfLife`, and in its place comes an assumed backlog that grows to `staleSecondsMax`: neither
  * idleness nor a backlog is believed for ever, and silence never makes a target look idle. Rates and sizes stay: they
- * belong to the machine. Rows must be written anew about once a second for this to work.
- *
- * DESIGN.md derives the terms.
+ * belong to the machine. Rows must be written anew about once a second for this to work. DESIGN.md derives the terms.
  */
-
 import { duration, integer, number, section, text, type Infer } from "../base/settings.ts";
 import type { ModelSample } from "./sample.ts";
 import type { RowValues } from "./table-writer.ts";
@@ -118,6 +115,11 @@ export const costSettings = section({
     max: 3600,
     doc: "Seconds added to a target in another zone than the router's: what traffic between zones costs, as time. Their distance counts by itself.",
   }),
+  otherShareSeconds: number({
+    default: 0.02,
+    max: 3600,
+    doc: "Seconds added to a target that is in another router's share, where there are several: of equal targets each router prefers some, so that they don't all send to the same one before they hear of each other. 0: none does.",
+  }),
   degradedSeconds: number({
     default: 0.5,
     max: 3600,
@@ -138,6 +140,8 @@ export interface RowContext {
   readonly degraded: boolean;
   /** It stands in another zone, and the router's own is preferred. */
   readonly isAway?: boolean;
+  /** Another router prefers it (own-share.ts). */
+  readonly isOtherShare?: boolean;
   /** Seconds that it is dearer while it is new. */
   readonly coldSeconds?: number;
   /** That it takes until the model is loaded there, and what is added so that few load it at once. */
@@ -283,10 +287,10 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = (context.degraded ? config.degradedSeconds : 0) + (context.isAway === true ? config.awaySeconds : 0);
+  const share = context.isOtherShare === true ? config.otherShareSeconds : 0;
   const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
-  if (sample === null) return rtt + doubt + cold;
-  const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
-  return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);
+  const silence = sample === null ? 0 : (staleMs(context, config) / 1000) * config.driftPerSecond;
+  return rtt + doubt + share + cold + Math.min(config.staleSecondsMax, silence);
 }
 
 /** How much older the sample is than what is taken at its word. */

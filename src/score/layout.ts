@@ -197,7 +197,7 @@ export const SIDE = {
   pricePerHour: 2,
   stepSeconds: 3,
   running: 4,
-  coldSeconds: 5,
+  atOnceSeconds: 5,
   contextTokens: 6,
   isAway: 7,
 } as const;

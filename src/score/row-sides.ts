@@ -26,8 +26,8 @@ export interface SideFigures {
   readonly running: number;
   /** 1: it stands in another zone than the router, whose own is preferred. */
   readonly isAway: number;
-  /** The part of the row's penalty for its being in use only lately. */
-  readonly coldSeconds: number;
+  /** The part of the row's penalty that is for requests which are bound at once: it is in use only lately, in another router's share. */
+  readonly atOnceSeconds: number;
 }
 
 export const NO_SIDES: SideFigures = {
@@ -37,7 +37,7 @@ export const NO_SIDES: SideFigures = {
   stepSeconds: 0,
   running: 0,
   isAway: 0,
-  coldSeconds: 0,
+  atOnceSeconds: 0,
 };
 const SIDES = Object.keys(NO_SIDES) as (keyof SideFigures)[];
 
@@ -100,8 +100,8 @@ export class RowSides {
     return this.#table.floats[this.#wordOf(row) + SIDE.isAway] === 1;
   }
 
-  coldSeconds(row: number): number {
-    return this.#table.floats[this.#wordOf(row) + SIDE.coldSeconds]!;
+  atOnceSeconds(row: number): number {
+    return this.#table.floats[this.#wordOf(row) + SIDE.atOnceSeconds]!;
   }
 
   contextTokens(row: number): number {

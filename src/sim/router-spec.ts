@@ -19,6 +19,8 @@ export interface RouterSpec {
   readonly weights?: readonly number[];
   /** How old what it knows of others' load at the nodes may be; 200. */
   readonly toldMs?: number;
+  /** How many there are, it among them; 1. */
+  readonly routers?: number;
   /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
   readonly knows?: "caches" | "routed";
 }

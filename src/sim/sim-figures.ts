@@ -20,7 +20,7 @@ export class NodeFigures {
   #isNews = true;
 
   /** Until it has told anything it is judged by what is known of such nodes. `prefillRate`: what it is taken for. */
-  constructor(config: BatchingConfig, prefillRate: number, rttMs: number, weight: number) {
+  constructor(config: BatchingConfig, prefillRate: number, rttMs: number, weight: number, isOtherShare: boolean) {
     this.#sample = {
       ...PLAIN_MODEL,
       model: "",
@@ -33,7 +33,7 @@ export class NodeFigures {
       decodeTokensPerSecond: undefined,
       slots: config.runningMax,
     };
-    this.#context = { ...UNROUTABLE, ready: true, rttMs, weight };
+    this.#context = { ...UNROUTABLE, ready: true, rttMs, weight, isOtherShare };
   }
 
   /** A sample of it came; `learnt`: what a prompt token was found to take. */

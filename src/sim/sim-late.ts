@@ -3,7 +3,8 @@ import { type Home, LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { LentLoad } from "../flow/lent-load.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
-import { KV_USAGE_MAX } from "../score/cost.ts";
+import { defaultsOf } from "../base/settings-reading.ts";
+import { costSettings, KV_USAGE_MAX } from "../score/cost.ts";
 import type { TargetView } from "../score/view.ts";
 import { Held } from "./held.ts";
 import type { Network } from "./network.ts";
@@ -23,9 +24,13 @@ export interface LateKnowledge {
   readonly network: Network;
   /** Of each target, what it takes its prefill rate for. */
   readonly rates: readonly number[];
+  /** Of each, whether another router prefers it. */
+  readonly areOthers: readonly boolean[];
   /** How old what it knows of others may be. */
   readonly toldMs: number;
 }
+
+const OTHER_SHARE_MS = defaultsOf(costSettings).otherShareSeconds * 1000;
 
 export type Bind = (held: Held, target: number, freshTokens: number, nowMs: number) => void;
 
@@ -51,7 +56,7 @@ export class SimLate {
   }
 
   #roomOf(config: LateConfig): LateRoom<Waiting> {
-    const { view, waysMs, othersMs } = this.#knows;
+    const { view, waysMs, othersMs, areOthers } = this.#knows;
     const { count, routable, kvUsage, active } = view;
     const paces = this.#paces;
     const targets = {
@@ -62,6 +67,8 @@ export class SimLate {
       active: (target: number) => active[target]! + (this.#lent[target]?.untold(this.#nowMs) ?? 0),
       othersTokens: (target: number) => this.othersTokens(target),
       othersMs: (target: number) => othersMs[target]!,
+      // Whose share it is in matters only to who is bound at once.
+      delayMs: (target: number) => (areOthers[target] === true && this.#room.waiting < 2 ? OTHER_SHARE_MS : 0),
     };
     return new LateRoom(config, targets, (waiter) => this.#homes(waiter), {
       isPicky: (waiter) => this.#desk?.isPicky(waiter) === true,

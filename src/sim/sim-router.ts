@@ -1,5 +1,7 @@
 /** One router of a simulated mesh: what it knows of the nodes, and how it sends what comes to it. */
+import { keyOf } from "../base/key.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
+import { ownShare } from "../score/own-share.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
@@ -62,9 +64,11 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    const figures = nodes.map(
-      (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
-    );
+    const areOthers = otherShares(count, network.place, spec.routers ?? 1);
+    const figures = nodes.map((config, target) => {
+      const weight = spec.weights?.[target] ?? 1;
+      return new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, weight, areOthers[target]!);
+    });
     const isLate = isLateConfig(strategy);
     this.#figures = new MeshFigures(this.#view, figures);
     if (spec.prices !== undefined) this.#view.pricePerHour.set(spec.prices);
@@ -86,14 +90,14 @@ export class SimRouter {
             again: (sent, nowMs) => this.#again(sent, nowMs),
             drop: (sent, nowMs) => this.#drop(sent, nowMs),
           });
-    this.#late = isLate ? this.#lateOf(strategy, rates, spec.toldMs ?? 0) : null;
+    this.#late = isLate ? this.#lateOf(strategy, rates, areOthers, spec.toldMs ?? 0) : null;
     const priors = rates.map((rate, target) => {
       return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
     });
     this.#rates = isLate || strategy.needsFigures ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
-  #lateOf(config: LateConfig, rates: readonly number[], toldMs: number): SimLate {
+  #lateOf(config: LateConfig, rates: readonly number[], areOthers: readonly boolean[], toldMs: number): SimLate {
     const knows = {
       view: this.#view,
       waysMs: this.#waysMs,
@@ -102,6 +106,7 @@ export class SimRouter {
       prefixes: this.#prefixes!,
       network: this.#network,
       rates,
+      areOthers,
       toldMs,
     };
     return new SimLate(config, knows, (held, target, freshTokens, nowMs) => {
@@ -279,4 +284,12 @@ export class SimRouter {
     this.#view.active[target] = this.#active[target]! + this.#othersActive[target]!;
     this.#view.queuedTokens[target] = this.#queuedTokens[target]! + this.#othersTokens[target]!;
   }
+}
+
+/** By target, whether another router prefers it, as real ones share them. */
+function otherShares(count: number, place: number, routers: number): boolean[] {
+  if (routers < 2) return Array.from({ length: count }, () => false);
+  const keys = Array.from({ length: count }, (_, target) => keyOf(`node ${target}`));
+  const own = ownShare(keys, place, routers);
+  return keys.map((key) => !own.has(key));
 }

@@ -93,7 +93,7 @@ export class World {
         copyId: () => this.#spec.arrivals.length + this.#copies++,
         cancel: (sent: Sent, nowMs: number) => this.#cancel(sent, nowMs),
       };
-      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, toldMs: this.#ways.toldMs, ...router };
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, toldMs: this.#ways.toldMs, routers, ...router };
       return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     const queue = {

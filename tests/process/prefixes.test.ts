@@ -1,6 +1,6 @@
 /** A router draws requests to the servers that have the beginning of their prompt, in all of its workers, and tells so. */
 import { afterAll, afterEach, expect, test } from "bun:test";
-import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 const MODEL = "m";
 const TALKS = 12;
@@ -123,13 +123,28 @@ async function twoRouters(...args: string[]): Promise<readonly [Started, Started
   return [first, second];
 }
 
-/** So many turns, of some 40 blocks each. */
-async function untilTold(from: Started, to: Started, turns: number): Promise<void> {
-  const blocks = (router: Started, way: string): Promise<number> =>
-    metric(router, `infermesh_prefix_shared_blocks_total{way="${way}"}`);
-  await until(async () => (await blocks(from, "told")) >= turns * 35);
+const blocks = (router: Started, way: "told" | "heard"): Promise<number> =>
+  metric(router, `infermesh_prefix_shared_blocks_total{way="${way}"}`);
+
+/** Until it tells: for a moment after it knows the other router it doesn't yet, and what is sent by then is not told. */
+async function untilTelling(router: Started): Promise<void> {
+  let talk = 1000;
+  await until(async () => {
+    await say(router, talk++, 1);
+    return (await blocks(router, "told")) > 0;
+  });
+}
+
+/** So many turns, of some 40 blocks each, beside what was told before. */
+async function untilTold(from: Started, to: Started, before: number, turns: number): Promise<void> {
+  await until(async () => (await blocks(from, "told")) >= before + turns * 35);
   const told = await blocks(from, "told");
   await until(async () => (await blocks(to, "heard")) >= told);
+  // What the other one had in flight there would make a home dearer than any.
+  type View = { readonly inFlight: number; readonly othersInFlight: number };
+  await until(async () =>
+    ((await nodes(to)) as unknown as View[]).every((node) => node.inFlight + node.othersInFlight === 0),
+  );
 }
 
 /** Says the next turn of every talk; answers where each went. */
@@ -141,13 +156,15 @@ async function goOn(router: Started, turns: number): Promise<string[]> {
 
 test("a conversation's next turn finds its home through another router, which was told of it", async () => {
   const [first, second] = await twoRouters();
+  for (const router of [first, second]) await untilTelling(router);
+  const before = await Promise.all([first, second].map((router) => blocks(router, "told")));
   const homes = await begin(first, FEW_TALKS);
-  await untilTold(first, second, FEW_TALKS);
+  await untilTold(first, second, before[0]!, FEW_TALKS);
   expect(await goOn(second, 2)).toEqual(homes);
   const expected = await metric(second, "infermesh_prefix_expected_tokens_total");
   expect(expected).toBeGreaterThan((await metric(second, "infermesh_prefix_prompt_tokens_total")) / 4);
   // And the turn after that through the first one again.
-  await untilTold(second, first, FEW_TALKS);
+  await untilTold(second, first, before[1]!, FEW_TALKS);
   expect(await goOn(first, 3)).toEqual(homes);
 });
 

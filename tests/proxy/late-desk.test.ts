@@ -57,7 +57,7 @@ class Bed {
   }
 
   write(row: number, values: Partial<RowValues>, coldSeconds = 0): void {
-    this.writer.write(row, { ...rowValues(null, READY, COST), ...values }, { ...NO_SIDES, coldSeconds });
+    this.writer.write(row, { ...rowValues(null, READY, COST), ...values }, { ...NO_SIDES, atOnceSeconds: coldSeconds });
   }
 
   tell(news: Partial<LateNews>, worker = 0): void {

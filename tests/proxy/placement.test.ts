@@ -94,6 +94,49 @@ test("targets of two protocols never share a model's number, though its name is 
   ]);
 });
 
+test("of targets that are equal a router takes those of its own share, and others when these are at work", () => {
+  const scores = table();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  const all = ["a", "b", "c", "d"].map((id) => target(id, 0));
+  const routes = placement.sync(
+    all.map(({ id }) => id),
+    (id) => all.find((one) => one.id === id),
+    0,
+    1,
+  );
+  placement.routed(routes?.version ?? 0, all, 0);
+  const pick = new PickRequest();
+  pick.model = 0;
+  pick.promptTokens = 100;
+  const picker = new TypeScriptPicker(scores);
+  const picked = (): number => {
+    const row = picker.pick(pick);
+    expect(scores.tryBegin(0, row, 2000)).toBe(true);
+    return row;
+  };
+  expect(picker.pick(pick)).toBeGreaterThanOrEqual(0);
+  expect(pick.ties).toBe(4);
+  const shares = ["x", "y"].map((self) => {
+    placement.shares.setRouters(self, ["x", "y"]);
+    placement.refresh(all, 0);
+    const rows = [picked(), picked()];
+    expect(pick.ties).toBe(1);
+    // A prompt's work is more than what shares are worth.
+    const more = picked();
+    expect(rows).not.toContain(more);
+    for (const row of [...rows, more]) {
+      scores.endPrefill(0, row, 2000);
+      scores.end(0, row);
+    }
+    return rows;
+  });
+  expect(new Set(shares.flat()).size).toBe(4);
+  placement.shares.setRouters("x", []);
+  placement.refresh(all, 0);
+  picker.pick(pick);
+  expect(pick.ties).toBe(4);
+});
+
 test("a new row is picked only when every worker knows where it leads", () => {
   const scores = table();
   const placement = new Placement(scores, stats, defaultsOf(costSettings));

@@ -116,6 +116,13 @@ describe("rowValues", () => {
     }
   });
 
+  test("a target in another router's share is dearer by what is said", () => {
+    for (const sample of [{}, null]) {
+      const [own, others] = [row(sample), row(sample, { isOtherShare: true })];
+      expect(others.penaltySeconds - own.penaltySeconds).toBeCloseTo(0.02, 9);
+    }
+  });
+
   test("a model that must be loaded first costs that time", () => {
     const plain = row({}).penaltySeconds;
     const cold = row({}, { loadSeconds: 12, coldSeconds: 0.25 });

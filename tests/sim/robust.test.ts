@@ -55,6 +55,23 @@ describe("late, beside least-request", () => {
   }
 });
 
+describe("routers that hear of each other a tenth of a second later", () => {
+  for (const name of ["ttft", "late"] as const) {
+    seeded(`don't all send to the same nodes, by ${name}`, (seed) => {
+      const run = (routers: number, sampleDelayMs: number) => {
+        const mesh = { networkMs: 0.5, sampleEveryMs: 100, sampleDelayMs, routers, deskMs: 0.5 };
+        const strategy = name === "late" ? LATE : bound(name);
+        // Nothing of any prompt is cached anywhere: that would bind it to one node.
+        const arrivals = sessions(seed, COUNT, EVERY_MS).map((one) => ({ ...one, hashes: [] }));
+        return world(arrivals, 32, GPU, { ...mesh, router: { strategy } }).run();
+      };
+      const [fresh, stale] = [run(1, 5), run(4, 100)];
+      expect(stale.ttftMs.p95).toBeLessThan(fresh.ttftMs.p95 * 1.1);
+      expect(stale.ttftMs.p99).toBeLessThan(fresh.ttftMs.p99 * 1.1);
+    });
+  }
+});
+
 describe("an oracle", () => {
   seeded("knows what nobody can have cached", (seed) => {
     const arrivals = sessions(seed, 100);
