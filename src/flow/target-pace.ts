@@ -8,6 +8,9 @@
  * of it weighs by tokens, since a short prompt's time is mostly other things, and is bounded to a factor of ten of what
  * the target is thought to be able to, so that one stall doesn't close it for long.
  *
+ * Prompts of one step are answered together, and the network may change the order in which they come or are answered. So
+ * what comes within two milliseconds is one lesson, learnt anew with each of them.
+ *
  * That is how the target fares now, by its last few prompts; what it is thought to be able to is what it usually does, as
  * is learnt of it over many requests and without being led by single ones (score/learnt-rates.ts). After a while in which
  * nothing was learnt here, that counts alone.
@@ -26,6 +29,8 @@ import { assert } from "../base/assert.ts";
 const MEMORY_TOKENS = 20_000;
 /** Prompts of fewer tokens teach nothing. */
 const LESSON_TOKENS_MIN = 256;
+/** First tokens that are closer together may be of one step: what lies between them tells of the network alone. */
+const STEP_MS_MIN = 2;
 /** What a token of a silent prompt is thought to take at most: an 8B model on a large GPU. */
 const SILENT_MS_PER_TOKEN_MAX = 0.05;
 /** How much longer than thought a prompt may take that others have overtaken: so many times as long, and as much more. */
@@ -64,6 +69,8 @@ export class TargetPace {
   /** Of these, such as nothing tells of. */
   #silentTokens = 0;
   #lastFirstMs = 0;
+  /** What the last first tokens teach, and what a token was thought to take before. */
+  #lesson = { beganMs: 0, tokens: 0, msPerToken: 0 };
 
   constructor(msPerToken: number) {
     assert(msPerToken > 0, "a token takes time");
@@ -103,9 +110,15 @@ export class TargetPace {
     if (this.#lost.has(prompt)) return;
     // What was computed before it and said nothing took its part of the time.
     const [first = prompt] = this.#computing;
-    const beganMs = Math.max(this.#lastFirstMs, first.isSilent === true ? first.sentMs : prompt.sentMs);
+    const sentMs = first.isSilent === true ? first.sentMs : prompt.sentMs;
     const tokens = this.#passBefore(prompt) + prompt.tokens + (prompt.othersTokens ?? 0);
-    if (this.#left(prompt)) this.#learn(tokens, nowMs - beganMs, nowMs);
+    const isOfSameStep = nowMs - this.#lastFirstMs < STEP_MS_MIN && this.#lesson.tokens > 0;
+    if (isOfSameStep) this.#lesson.tokens += tokens;
+    else this.#lesson = { beganMs: Math.max(this.#lastFirstMs, sentMs), tokens, msPerToken: this.msPerToken };
+    if (this.#left(prompt)) {
+      if (isOfSameStep) this.msPerToken = this.#lesson.msPerToken;
+      this.#learn(this.#lesson.tokens, nowMs - this.#lesson.beganMs, nowMs);
+    }
     this.#lastFirstMs = nowMs;
     this.#reckon(nowMs);
   }

@@ -49,6 +49,18 @@ describe("the pace of a target", () => {
     expect(pace.msPerToken).toBeCloseTo(0.1, 3);
   });
 
+  test("learns the same of prompts of one step, in whatever order the network tells of them", () => {
+    for (const isTurned of [false, true]) {
+      const pace = new TargetPace(0.05);
+      const [short, long] = [500, 28_000].map((tokens) => ({ tokens, sentMs: 0 }));
+      for (const prompt of [short!, long!]) pace.sent(prompt);
+      const [first, last] = isTurned ? [long!, short!] : [short!, long!];
+      pace.answered(first, 1425);
+      pace.answered(last, 1425.1);
+      expect(pace.msPerToken).toBeCloseTo(0.05, 5);
+    }
+  });
+
   test("learns nothing of short prompts, nor of such as overtook others", () => {
     const pace = new TargetPace(0.05);
     const [long, short, next] = [5000, 100, 3000].map((tokens) => ({ tokens, sentMs: 0 }));

@@ -46,7 +46,7 @@ const OUTCOMES: Readonly<Record<StrategyName, readonly number[]>> = {
   slo: [24081, 164, 0, 187392, 3076.9167, 77570.2151],
   cost: [30693, 163, 0, 184320, 3298.99113, 83217.378],
   hedged: [26761, 160, 0, 188416, 3287.80171, 83408.0928],
-  late: [29799, 160, 0, 199680, 1785.01745, 69135.1755],
+  late: [32010, 164, 0, 203776, 1889.99509, 69095.3658],
 };
 
 for (const [strategy, outcome] of Object.entries(OUTCOMES)) {
