@@ -210,7 +210,8 @@ describe("a runtime", () => {
     for (const how of ["stop", "crash"]) {
       const ended = folder();
       const world = await sh(script, { stopTimeoutMs, restart: "never" }, { env: { FOLDER: ended } });
-      await until(() => /engine \d+ \./.test(world.log()), WAIT_MS);
+      // The keeper may tell of the process later than that writes.
+      await until(() => /engine \d+ \./.test(world.log()) && world.runner.status.pid !== null, WAIT_MS);
       const pid = Number(/engine (\d+) \./.exec(world.log())![1]);
       const name = nameOf(pid);
       expect(isThere(name)).toBe(true);
