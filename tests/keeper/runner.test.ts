@@ -158,7 +158,8 @@ describe("a runtime", () => {
   test("that ignores SIGTERM is killed after a while, and so are all of its children", async () => {
     const script = `trap '' TERM; sh -c 'trap "" TERM; echo child $$; while :; do sleep 1; done' & echo ready; while :; do sleep 1; done`;
     const world = await sh(script, { stopTimeoutMs: 300 });
-    await until(() => world.log().includes("child ") && world.log().includes("ready"), WAIT_MS);
+    const isTold = (): boolean => world.runner.status.pid !== null;
+    await until(() => isTold() && world.log().includes("child ") && world.log().includes("ready"), WAIT_MS);
     const child = Number(/child (\d+)/.exec(world.log())![1]);
     const [own, grandchild] = [nameOf(world.runner.status.pid!), nameOf(child)];
     await world.runner.stop();
