@@ -2,15 +2,16 @@
 import { ownShare } from "../score/own-share.ts";
 import type { Place } from "./places.ts";
 
-type Placed = Pick<Place, "key" | "model">;
+/** Of its route, the number that its targets are under: those of a part (prefill, decode, a revision) are shared by themselves. */
+type Placed = Pick<Place, "key"> & { readonly route: Pick<Place["route"], "model"> };
 
 export class TargetShares {
   readonly #places: () => Iterable<Placed>;
   /** All routers by their names in order, and which this one is. */
   #routers: readonly string[] = [];
   #self = 0;
-  /** By model; undefined: they are to be worked out. */
-  #own: Map<string, Set<number>> | undefined;
+  /** By that number; undefined: they are to be worked out. */
+  #own: Map<number, Set<number>> | undefined;
 
   /** `places`: all that there are now. */
   constructor(places: () => Iterable<Placed>) {
@@ -32,15 +33,15 @@ export class TargetShares {
   }
 
   /** Whether another router prefers it. */
-  isOthers({ key, model }: Placed): boolean {
+  isOthers({ key, route }: Placed): boolean {
     if (this.#routers.length < 2) return false;
     this.#own ??= this.#shares();
-    return this.#own.get(model)?.has(key) === false;
+    return this.#own.get(route.model)?.has(key) === false;
   }
 
-  #shares(): Map<string, Set<number>> {
-    const models = Map.groupBy(this.#places(), ({ model }) => model);
-    const own = new Map<string, Set<number>>();
+  #shares(): Map<number, Set<number>> {
+    const models = Map.groupBy(this.#places(), ({ route }) => route.model);
+    const own = new Map<number, Set<number>>();
     for (const [model, places] of models) {
       const keys = places.map(({ key }) => key);
       own.set(model, ownShare(keys, this.#self, this.#routers.length));

@@ -114,7 +114,7 @@ export function termDetail(
     case "load":
       return "the model must be loaded there first, where it is not";
     case "penalty":
-      return "the way to it, doubt about it, the age of what is known of it, its being new, and a load of the model that is not told apart";
+      return "the way to it, doubt about it, its being in another router's share, the age of what is known of it, its being new, and a load of the model that is not told apart";
   }
 }
 

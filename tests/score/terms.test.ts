@@ -71,7 +71,7 @@ test("each has words", () => {
     "2 requests wait for one of 2 slots",
     "its KV cache is fuller than is good for it",
     "the model must be loaded there first, where it is not",
-    "the way to it, doubt about it, the age of what is known of it, its being new, and a load of the model that is not told apart",
+    "the way to it, doubt about it, its being in another router's share, the age of what is known of it, its being new, and a load of the model that is not told apart",
   ]);
   expect(costOf({ ...figures, capacity: 3 }, 0, 0).obstacle).toBe("full");
   expect(costOf({ ...figures, ejectedUntil: 9 }, 0, 8).obstacle).toBe("ejected");
