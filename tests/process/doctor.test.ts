@@ -207,9 +207,10 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     const kept = join(folder, "kept");
     mkdirSync(kept);
     const report = await doctor([...AGENT, "--data-dir", join(kept, "made/anew")]);
-    // How long that takes is the disk's, and told as a warning where it is busy.
-    expect(report.code).toBe(0);
-    expect(of(report, "data-dir")[0]?.found).toMatch(/ free, a write is on disk after [\d.]+ ms$/);
+    const { grade = "", found = "" } = of(report, "data-dir")[0] ?? {};
+    const [, ms] = / free, a write is on disk after ([\d.]+) ms$/.exec(found)!;
+    // How long that takes is the disk's, which may be busy: of more than 100 ms it warns.
+    expect([report.code, grade]).toEqual([0, Number(ms) > 100 ? "warn" : "ok"]);
     expect(readdirSync(kept)).toEqual([]);
   });
 
